@@ -1,0 +1,53 @@
+# Every target sets up what it needs by itself; Python 3.11+ and make are all it asks for.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve lint format openapi bench lock clean
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "kecs-state needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## Stop and start a sandbox instance and show, object by object, what came back
+	@$(BIN)/python -m demo
+
+test: $(READY) ## Run every test
+	@$(BIN)/pytest
+
+serve: $(READY) ## Serve the API on 127.0.0.1:5380 with the embedded sandbox
+	@$(BIN)/kecs-state serve --sandbox
+
+lint: $(READY) ## Check format, lint, types, import layers, dead code and sizes
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/vulture
+
+format: $(READY) ## Rewrite the code in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+openapi: $(READY) ## Write openapi.json as the app serves it
+	@$(BIN)/kecs-state openapi > openapi.json
+
+bench: $(READY) ## Measure against baselines taken in the same run
+	@$(BIN)/python -m bench
+
+lock: $(READY) ## Pin every dependency anew, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+clean: ## Remove what make has made here
+	rm -rf $(VENV) var

@@ -1,0 +1,1 @@
+"""Stops and starts local ECS environments without losing their state."""

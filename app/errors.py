@@ -1,0 +1,174 @@
+"""The errors that reach a user: each says what, why and what to do.
+
+An error carries a stable ``code`` and an HTTP ``status`` as class attributes, so the same class serves
+as the answer to a request and as the end of a job (RFC 9457 problem details in both places).
+Adapters derive their own errors from these two roots in their own ``errors.py``.
+"""
+
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """A permanent failure: trying the same again will not help.
+
+    ``extras`` become members of the problem document; they must be JSON values and never secrets.
+    """
+
+    code: ClassVar[str] = "internal-error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, remedy: str = "", **extras: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+        self.extras = extras
+
+    def problem(self) -> dict[str, Any]:
+        """The RFC 9457 document of this error, without the ``instance`` URI that only the API knows."""
+        document: dict[str, Any] = {
+            "type": f"urn:kecs-state:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.remedy:
+            document["remedy"] = self.remedy
+        return document | self.extras
+
+
+class TemporaryError(ServiceError):
+    """A failure that may pass by itself: a step tries again until its deadline."""
+
+    code = "temporarily-unavailable"
+    status = 503
+    title = "Temporarily unavailable"
+
+    def __init__(self, detail: str, *, remedy: str = "", retry_after_seconds: float | None = None, **extras: Any):
+        super().__init__(detail, remedy=remedy, **extras)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidInstanceName(ServiceError):
+    code, status, title = "invalid-instance-name", 422, "Invalid instance name"
+
+
+class InstanceNotFound(ServiceError):
+    code, status, title = "instance-not-found", 404, "Instance not found"
+
+
+class ClusterAbsent(ServiceError):
+    code, status, title = "cluster-absent", 404, "The instance has no cluster"
+
+
+class ClusterStateUnknown(TemporaryError):
+    code, status, title = "cluster-state-unknown", 503, "Cluster state unknown"
+
+
+class ClusterHalfOff(ServiceError):
+    code, status, title = "cluster-half-off", 503, "Cluster is neither on nor off"
+
+
+class ClusterCommandError(ServiceError):
+    code, status, title = "cluster-command-failed", 502, "The power driver failed"
+
+
+class InstanceNotRunning(ServiceError):
+    code, status, title = "instance-not-running", 409, "Instance is not running"
+
+
+class JobNotFound(ServiceError):
+    code, status, title = "job-not-found", 404, "Job not found"
+
+
+class BackupNotFound(ServiceError):
+    code, status, title = "backup-not-found", 404, "Backup not found"
+
+
+class BackupNotProven(ServiceError):
+    code, status, title = "backup-not-proven", 409, "Backup is not proven"
+
+
+class OperationInProgress(ServiceError):
+    code, status, title = "operation-in-progress", 409, "Another job is active on this instance"
+
+
+class RestoreOutstanding(ServiceError):
+    code, status, title = "restore-outstanding", 409, "A restore is outstanding"
+
+
+class NoRestoreOutstanding(ServiceError):
+    code, status, title = "no-restore-outstanding", 409, "No restore is outstanding"
+
+
+class JobAlreadyFinished(ServiceError):
+    code, status, title = "job-already-finished", 409, "The job has already ended"
+
+
+class PastPointOfNoReturn(ServiceError):
+    code, status, title = "past-point-of-no-return", 409, "The power-off has begun"
+
+
+class NotSupported(ServiceError):
+    code, status, title = "not-supported", 422, "Not supported yet"
+
+
+class StorageNotOnHost(ServiceError):
+    code, status, title = "storage-not-on-host", 409, "The backup storage is not on the host"
+
+
+class StorageMoved(ServiceError):
+    code, status, title = "storage-moved", 409, "The backup storage has moved"
+
+
+class InsufficientStorage(ServiceError):
+    code, status, title = "insufficient-storage", 507, "Not enough disk space"
+
+
+class ImageMissing(ServiceError):
+    code, status, title = "image-missing", 409, "A container image cannot be had"
+
+
+class ForeignVelero(ServiceError):
+    code, status, title = "foreign-velero", 409, "Someone else's Velero is installed"
+
+
+class ForeignWork(ServiceError):
+    code, status, title = "foreign-work-in-progress", 409, "Unfinished work that is not ours waits for Velero"
+
+
+class WebhookRejectsBackups(ServiceError):
+    code, status, title = "webhook-rejects-backups", 409, "An admission webhook rejects backups"
+
+
+class StackNotReady(ServiceError):
+    code, status, title = "stack-not-ready", 502, "Velero or MinIO did not become ready"
+
+
+class BackupFailed(ServiceError):
+    code, status, title = "backup-failed", 502, "Velero did not complete the backup"
+
+
+class ProofFailed(ServiceError):
+    code, status, title = "proof-failed", 502, "The backup could not be proven"
+
+
+class ProofExpired(ServiceError):
+    code, status, title = "proof-expired", 502, "The proof was too old to power off"
+
+
+class RestoreFailed(ServiceError):
+    code, status, title = "restore-failed", 502, "The restore did not bring everything back"
+
+
+class StepTimeout(ServiceError):
+    code, status, title = "step-timeout", 504, "A step did not finish in time"
+
+
+class TooManyAttempts(ServiceError):
+    code, status, title = "too-many-attempts", 500, "The job was interrupted too often"
+
+
+class ShuttingDown(TemporaryError):
+    code, status, title = "shutting-down", 503, "The service is shutting down"

@@ -1,0 +1,115 @@
+"""Every setting with its unit, default and reason. Read once in ``main``, then passed down.
+
+Environment variables: prefix ``KECS_STATE_``, groups separated by two underscores,
+for example ``KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS=30``.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Where the sandbox keeps everything, so that nothing of it ever lies below ``~/.kecs``.
+SANDBOX_STATE_DIRECTORY = Path("~/.local/share/kecs-state/sandbox")
+
+
+class ServerSettings(BaseModel):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to bind. Anything but loopback is refused until tokens exist."""
+    port: int = 5380
+    """TCP port; 0 lets the system choose."""
+    allowed_hosts: list[str] = []
+    """Further values accepted in the Host header, besides loopback names, against DNS rebinding."""
+    max_wait_seconds: int = 60
+    """Longest ``wait`` a request may ask for."""
+
+
+class ImageSettings(BaseModel):
+    """Container images of the stack; overridable for mirrors and air-gapped machines."""
+
+    velero: str = "docker.io/velero/velero:v1.18.3"
+    velero_plugin: str = "docker.io/velero/velero-plugin-for-aws:v1.14.3"
+    minio: str = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
+
+
+class StackSettings(BaseModel):
+    """Velero and MinIO in the cluster."""
+
+    mode: Literal["on-demand", "resident"] = "on-demand"
+    """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
+    namespace: str = "velero"
+    bucket: str = "velero"
+    images: ImageSettings = ImageSettings()
+    adopt_foreign: bool = False
+    """Use a Velero that someone else installed instead of refusing with 409."""
+    wake_timeout_seconds: float = 180
+    """From the first manifest to an Available BackupStorageLocation, image pulls included."""
+    min_free_bytes: int = 1024**3
+    """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
+
+
+class WorkflowSettings(BaseModel):
+    """Deadlines and rules of the stories, all in seconds."""
+
+    job_timeout_seconds: float = 900
+    """Default deadline of a job; a request may ask for less or more."""
+    max_job_timeout_seconds: float = 86_400
+    resume_grace_seconds: float = 60
+    """A job resumed after a crash has at least this long to reach a safe end."""
+    max_attempts: int = 5
+    """Runs of one job by successive processes before it fails with the cluster as it is."""
+    proof_max_age_seconds: float = 60
+    """A proof older than this right before power-off is thrown away and the backup made anew."""
+    max_backup_tries: int = 2
+    backup_timeout_seconds: float = 600
+    restore_timeout_seconds: float = 600
+    workloads_timeout_seconds: float = 120
+    """How long a start waits for restored workloads before it ends with a warning."""
+    api_timeout_seconds: float = 120
+    """From power-on to an API server that answers."""
+    power_timeout_seconds: float = 120
+    preflight_wait_seconds: float = 30
+    """How long Terminating namespaces and dead API services may hold a backup up."""
+    prune_timeout_seconds: float = 15
+    keep_last: int = 5
+    """Proven full backups kept per instance."""
+    power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+
+
+class Settings(BaseSettings):
+    """The service's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="KECS_STATE_", env_nested_delimiter="__")
+
+    home: Path = Path("~/.kecs")
+    """KECS's directory; instances lie in ``instances/``, ours in ``state/``."""
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL; default is SQLite in ``<home>/state/state.db``."""
+    driver: Literal["k3d", "sandbox"] = "k3d"
+    """The power driver. ``sandbox`` is never chosen silently."""
+    sandbox_state_dir: Path = SANDBOX_STATE_DIRECTORY
+    """Only for ``driver: sandbox``: its clusters, and then also the home of everything else."""
+    log_level: str = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    stack: StackSettings = Field(default_factory=StackSettings)
+    workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
+
+    @property
+    def home_directory(self) -> Path:
+        """The resolved directory that holds ``instances/`` and ``state/``."""
+        chosen = self.sandbox_state_dir if self.driver == "sandbox" else self.home
+        return chosen.expanduser().absolute()
+
+    @property
+    def instances_directory(self) -> Path:
+        """One directory per instance."""
+        return self.home_directory / "instances"
+
+    @property
+    def state_directory(self) -> Path:
+        """The service's own files: database, host id."""
+        return self.home_directory / "state"

@@ -1,0 +1,166 @@
+"""What a caller may ask of an operation; every field optional, so that an empty POST works.
+
+Unknown fields are refused (422), and a field that belongs to the API but is not built yet is refused with
+``not-supported`` by the route, never ignored.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.ports import PowerState
+
+NamePattern = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class StrictModel(BaseModel):
+    """Refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScopeOptions(StrictModel):
+    """Narrows a backup; any of these makes it ``partial``: kept apart, never chosen by itself."""
+
+    include_namespaces: list[NamePattern] = Field(default=[], description="Namespaces to take; empty means all.")
+    exclude_namespaces: list[NamePattern] = Field(default=[], description="Namespaces to leave out.")
+    resources: list[NamePattern] = Field(
+        default=[], description="Resources to take, as `plural` or `plural.group`; empty means all."
+    )
+    selector: str = Field(default="", description="Label selector with `key=value` terms.", examples=["app=web"])
+
+    @property
+    def narrow(self) -> bool:
+        """Whether anything is left out, so that the backup is ``partial``."""
+        return bool(self.include_namespaces or self.exclude_namespaces or self.resources or self.selector)
+
+
+class StopBackupOptions(ScopeOptions):
+    """The backup a stop makes before it powers off."""
+
+    mode: Literal["required", "best_effort", "skip"] = Field(
+        default="required",
+        description="`required`: no power-off without a proof. `best_effort`: if the proof fails, power off and say "
+        "`unprotected`. `skip`: no backup at all.",
+    )
+    validate_level: Literal["deep"] = Field(default="deep", alias="validate", description="How the backup is proven.")
+    on_partial: Literal["fail"] = Field(default="fail", description="What a PartiallyFailed backup means.")
+    include_volumes: Literal[False] = Field(default=False, description="Volumes are not saved yet.")
+
+
+class JobOptions(StrictModel):
+    """What every operation takes."""
+
+    timeout_seconds: float | None = Field(default=None, gt=0, le=86_400, description="Deadline of the whole job.")
+    labels: dict[str, Annotated[str, Field(max_length=256)]] = Field(
+        default={}, max_length=32, description="Kept with the job and given back."
+    )
+
+
+class StopRequest(JobOptions):
+    """Body of ``POST /instances/{name}/stop``."""
+
+    backup: StopBackupOptions = StopBackupOptions()
+
+
+class RestoreOptions(StrictModel):
+    """What a start brings back."""
+
+    mode: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="`auto`: decide by the cluster's identity. `always`: restore even into a cluster that survived. "
+        "`never`: only power on.",
+    )
+    backup_id: NamePattern | None = Field(default=None, description="This backup instead of the newest proven one.")
+    namespaces: list[NamePattern] = Field(default=[], description="Only these namespaces (a selective restore).")
+    resources: list[NamePattern] = Field(default=[], description="Only these resources (a selective restore).")
+    selector: str = Field(default="", description="Only objects with these labels (a selective restore).")
+    existing_resource_policy: Literal["none", "update"] = Field(
+        default="none", description="What happens to objects that exist already."
+    )
+    required: bool = Field(default=False, description="Let the job fail when the restore does.")
+
+    @property
+    def selective(self) -> bool:
+        """Whether only a part is asked for."""
+        return bool(self.namespaces or self.resources or self.selector)
+
+
+class StartRequest(JobOptions):
+    """Body of ``POST /instances/{name}/start``."""
+
+    restore: RestoreOptions = RestoreOptions()
+
+
+class BackupRequest(JobOptions):
+    """Body of ``POST /instances/{name}/backups``."""
+
+    backup: ScopeOptions = ScopeOptions()
+
+
+class RestoreRequest(JobOptions):
+    """Body of ``POST /instances/{name}/restores``."""
+
+    restore: RestoreOptions = RestoreOptions(mode="always")
+
+
+class AcceptRequest(StrictModel):
+    """Body of ``POST /instances/{name}/restore-outstanding/accept``."""
+
+    backup: NamePattern | None = Field(
+        default=None, description="The outstanding backup's name, as a guard against accepting another one."
+    )
+
+
+class NotSaved(BaseModel):
+    """Something a backup will not hold, and why."""
+
+    kind: str = Field(examples=["namespace", "volume", "api-group"])
+    name: str
+    reason: str
+
+
+class PreflightCheck(BaseModel):
+    """One thing looked at before a stop."""
+
+    name: str = Field(examples=["storage-on-host"])
+    outcome: Literal["ok", "refused", "waits", "unknown"]
+    detail: str = ""
+    remedy: str = ""
+    code: str = ""
+
+
+class PreflightView(BaseModel):
+    """What would be lost if the instance were stopped now; looking changes nothing and wakes nothing."""
+
+    instance_name: str
+    state: PowerState
+    would_stop: bool = Field(description="Whether a stop would go ahead.")
+    checks: list[PreflightCheck]
+    not_saved: list[NotSaved]
+    objects: int | None = Field(description="Objects a backup would take now; null while the cluster is off.")
+
+
+class OutstandingView(BaseModel):
+    """A restore that must happen, or be given up, before the next backup."""
+
+    backup: str
+    also_missing: list[str] = Field(default=[], description="What newer backups had that this one has not.")
+    ways_out: list[str] = Field(description="Requests that end this state.")
+
+
+class InstanceView(BaseModel):
+    """An instance as the API shows it."""
+
+    name: str
+    state: PowerState
+    detail: str = ""
+    instance_id: str | None
+    cluster_uid: str | None
+    restore_outstanding: OutstandingView | None
+    last_proven_backup: str | None
+    last_proven_at: str | None = None
+    stopped_with: str | None = Field(default=None, description="The proven backup of the stop that turned it off.")
+    storage_bytes: int | None = Field(description="Bytes of all its backups, as recorded at job time.")
+    active_job: str | None
+    links: dict[str, str]
