@@ -47,7 +47,7 @@ bench: $(READY) ## Measure against baselines taken in the same run
 
 lock: $(READY) ## Pin every dependency anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove what make has made here
 	rm -rf $(VENV) var

@@ -59,6 +59,8 @@ class WorkflowSettings(BaseModel):
     max_job_timeout_seconds: float = 86_400
     resume_grace_seconds: float = 60
     """A job resumed after a crash has at least this long to reach a safe end."""
+    retry_timeout_seconds: float = 60
+    """How long one step tries again after temporary errors before it gives up."""
     max_attempts: int = 5
     """Runs of one job by successive processes before it fails with the cluster as it is."""
     proof_max_age_seconds: float = 60

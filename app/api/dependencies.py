@@ -1,0 +1,131 @@
+"""What routes ask for: the running services, what the caller prefers, and a body without fields not built yet."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, Header, Request, Response
+
+from app.api.schemas import JobView
+from app.errors import NotSupported
+from app.jobs.models import Job
+from app.jobs.states import ENDED
+
+if TYPE_CHECKING:
+    from app.db import Database
+    from app.jobs.reconciler import Reconciler
+    from app.jobs.repository import JobStore
+    from app.jobs.statistics import Statistics
+    from app.settings import Settings
+    from app.workflows.service import Operations
+
+#: How soon a client should look at an unfinished job again (integer seconds).
+RETRY_AFTER_SECONDS = 5
+
+_WAIT = re.compile(r"^\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:;.*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a running service consists of, made by the lifespan."""
+
+    settings: "Settings"
+    database: "Database"
+    store: "JobStore"
+    reconciler: "Reconciler"
+    operations: "Operations"
+    statistics: "Statistics"
+
+
+def running_services(request: Request) -> Services:
+    """The services of the application that answers this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+Running = Annotated[Services, Depends(running_services)]
+
+
+@dataclass(frozen=True)
+class AcceptedAnswer:
+    """How an accepted job is answered: at once with 202, or when it has ended, if the caller prefers to wait."""
+
+    services: Services
+    response: Response
+    wait_seconds: int | None
+
+    async def to(self, job: Job) -> JobView:
+        """The job's document; sets status and headers of the answer."""
+        if self.wait_seconds is not None:
+            seconds = min(self.wait_seconds, self.services.settings.server.max_wait_seconds)
+            job = await self.services.reconciler.wait(job.id, seconds)
+            self.response.headers["Preference-Applied"] = f"wait={self.wait_seconds}"
+        self.response.headers["Location"] = f"/jobs/{job.id}"
+        if job.status in ENDED:
+            self.response.status_code = 200
+        else:
+            self.response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return JobView.of(job)
+
+
+def accepted_answer(
+    services: Running,
+    response: Response,
+    prefer: Annotated[
+        str | None, Header(description="RFC 7240: `wait=N` waits up to N seconds for the job's end.")
+    ] = None,
+) -> AcceptedAnswer:
+    """What RFC 7240 lets the caller prefer; what cannot be understood is ignored, as it says."""
+    found = [match for part in (prefer or "").split(",") if (match := _WAIT.match(part))]
+    return AcceptedAnswer(services, response, int(found[0][1]) if found else None)
+
+
+Accepted = Annotated[AcceptedAnswer, Depends(accepted_answer)]
+
+
+@dataclass(frozen=True)
+class NotBuilt:
+    """A field of the API that is not built yet: the values that work already, and what to use instead."""
+
+    path: tuple[str, ...]
+    working: tuple[Any, ...]
+    instead: str
+
+
+NOT_BUILT = (
+    NotBuilt(("callback_url",), (), "Follow the job with GET /jobs/{id}?wait=60 or GET /jobs/{id}/events."),
+    NotBuilt(
+        ("backup", "include_volumes"),
+        (False,),
+        "Leave it out: volumes are not saved yet. GET /instances/{name}/preflight lists those concerned.",
+    ),
+    NotBuilt(("backup", "validate"), ("deep",), "Leave it out: every backup is proven with 'deep'."),
+    NotBuilt(("backup", "on_partial"), ("fail",), "Leave it out: a partially failed backup fails the job."),
+)
+
+
+async def refuse_not_built(
+    request: Request,
+    idempotency_key: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> None:
+    """Refuse what is part of the API but not built yet: ignoring it would break a promise silently."""
+    if idempotency_key is not None:
+        raise NotSupported(
+            "replay by Idempotency-Key is not built yet",
+            remedy="Leave the header out: a second request while a job is active is refused with 409 naming that job.",
+            field="Idempotency-Key",
+        )
+    document = await request.json() if await request.body() else {}
+    for entry in NOT_BUILT:
+        value = _at(document, entry.path)
+        if value is not None and value not in entry.working:
+            field = ".".join(entry.path)
+            raise NotSupported(f"{field} with this value is not built yet", remedy=entry.instead, field=field)
+
+
+def _at(document: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(part)
+    return document

@@ -1,0 +1,248 @@
+"""Every query on jobs and backups, each in a short transaction of its own."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from uuid6 import uuid7
+
+from app.db import Database
+from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
+from app.jobs.models import BackupRecord, Job, JobEvent, JobStep
+from app.jobs.states import ACTIVE, ENDED, JobStatus
+
+MOST_EVENTS = 1000
+
+
+def now() -> datetime:
+    """The time that goes into rows."""
+    return datetime.now(UTC)
+
+
+class JobStore:
+    """The jobs of one host, and the backups of its instances."""
+
+    def __init__(self, database: Database, host: str) -> None:
+        self._database = database
+        self.host = host
+
+    async def create(
+        self,
+        kind: str,
+        instance: str,
+        request: dict[str, Any],
+        deadline_at: datetime,
+        labels: dict[str, str] | None = None,
+    ) -> Job:
+        """Insert a queued job; the partial unique index refuses a second active one on the instance."""
+        job = Job(
+            id=str(uuid7()),
+            type=kind,
+            instance=instance,
+            host=self.host,
+            request=request,
+            labels=labels or {},
+            created_at=now(),
+            deadline_at=deadline_at,
+        )
+        try:
+            async with self._database.write() as session:
+                session.add(job)
+                await session.flush()
+                session.add(_event(job.id, "job.created", {"type": kind, "instance": instance}))
+        except IntegrityError:
+            active = await self.active_job(instance)
+            if active is None:  # it ended between the insert and the look
+                return await self.create(kind, instance, request, deadline_at, labels)
+            raise OperationInProgress(
+                f"job {active.id} ({active.type}) is active on instance {instance!r}",
+                remedy=f"Wait for it (GET /jobs/{active.id}?wait=30) or cancel it.",
+                instance_name=instance,
+                job_id=active.id,
+            ) from None
+        return job
+
+    async def get(self, job_id: str) -> Job:
+        """One job; raises ``JobNotFound``."""
+        async with self._database.read() as session:
+            job = await session.get(Job, job_id)
+        if job is None:
+            raise JobNotFound(f"there is no job {job_id[:64]!r}", remedy="List the jobs with GET /jobs.")
+        return job
+
+    async def list_jobs(
+        self,
+        *,
+        instance: str | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        """Newest first; ``before`` is the id of the last job of the page before."""
+        query = select(Job).order_by(col(Job.id).desc()).limit(limit)
+        for column, wanted in ((Job.instance, instance), (Job.status, status), (Job.type, kind)):
+            if wanted is not None:
+                query = query.where(col(column) == wanted)
+        if before is not None:
+            query = query.where(col(Job.id) < before)
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def active_jobs(self) -> Sequence[Job]:
+        """Every job of this host that has not ended, oldest first."""
+        query = select(Job).where(col(Job.host) == self.host, col(Job.status).in_(ACTIVE)).order_by(col(Job.id))
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def active_job(self, instance: str) -> Job | None:
+        """The one active job of an instance, if any."""
+        return next((job for job in await self.active_jobs() if job.instance == instance), None)
+
+    async def instances_with_jobs_since(self, since: datetime) -> set[str]:
+        """Instances of this host that had a job lately; they may have been left unsettled by a crash."""
+        query = select(Job.instance).where(col(Job.host) == self.host, col(Job.created_at) >= since).distinct()
+        async with self._database.read() as session:
+            return set((await session.execute(query)).scalars().all())
+
+    async def begin_attempt(self, job_id: str) -> Job:
+        """Count one more attempt and mark the job running."""
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            job.attempt += 1
+            job.started_at = job.started_at or now()
+            if job.status == JobStatus.QUEUED:
+                job.status = JobStatus.RUNNING
+            session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
+            return job
+
+    async def update(self, job_id: str, **fields: Any) -> None:
+        """Set plain fields of a job that is still active."""
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            if job.status in ACTIVE:
+                job.sqlmodel_update(fields)
+
+    async def add_warning(self, job_id: str, warning: dict[str, Any]) -> None:
+        """Append a warning, once: a step that runs again must not say it twice."""
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            if warning not in job.warnings:
+                job.warnings = [*job.warnings, warning]
+                session.add(_event(job_id, "warning", warning))
+
+    async def add_event(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Append one event."""
+        async with self._database.write() as session:
+            session.add(_event(job_id, kind, data))
+
+    async def finish(
+        self,
+        job_id: str,
+        status: JobStatus,
+        *,
+        result: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> None:
+        """Write a job's end; an ended job is left as it is."""
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            if job.status in ENDED:
+                return
+            job.status, job.result, job.error = status, result, error
+            job.finished_at, job.step, job.progress = now(), None, None
+            session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
+
+    async def request_cancel(self, job_id: str) -> Job:
+        """Mark a job for cancelling, decided against the point of no return in one transaction."""
+        await self.get(job_id)
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            if job.status in ENDED:
+                raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
+            if job.power_off_begun_at is not None:
+                raise PastPointOfNoReturn(
+                    f"the power-off of instance {job.instance!r} has begun", remedy="Wait for its end.", job_id=job_id
+                )
+            if job.status != JobStatus.CANCELLING:
+                job.status = JobStatus.CANCELLING
+                session.add(_event(job_id, "job.cancelling", {}))
+            return job
+
+    async def pass_point_of_no_return(self, job_id: str) -> bool:
+        """Journal ``power_off_begun``; False when a cancel came first."""
+        async with self._database.write() as session:
+            job = await session.get_one(Job, job_id)
+            if job.status == JobStatus.CANCELLING:
+                return False
+            job.power_off_begun_at = job.power_off_begun_at or now()
+            session.add(_event(job_id, "power_off_begun", {}))
+            return True
+
+    async def steps(self, job_id: str) -> Sequence[JobStep]:
+        """The steps of a job in the order they were begun."""
+        query = select(JobStep).where(col(JobStep.job_id) == job_id).order_by(col(JobStep.started_at))
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def begin_step(self, job_id: str, key: str) -> None:
+        """Note that a step runs now."""
+        async with self._database.write() as session:
+            await session.merge(JobStep(job_id=job_id, key=key, status="running", started_at=now()))
+            job = await session.get_one(Job, job_id)
+            job.step, job.progress = key, None
+            session.add(_event(job_id, "step.started", {"step": key}))
+
+    async def end_step(self, job_id: str, key: str, status: str, *, result: Any = None, error: Any = None) -> None:
+        """Record a step's end; from now on its result is what the journal gives back."""
+        async with self._database.write() as session:
+            step = await session.get_one(JobStep, (job_id, key))
+            step.status, step.result, step.error, step.finished_at = status, result, error, now()
+            seconds = (step.finished_at - step.started_at).total_seconds()
+            data = {"step": key, "seconds": round(seconds, 3)} | ({"error": error} if error else {})
+            session.add(_event(job_id, f"step.{status}", data))
+
+    async def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
+        """Events with a higher id than ``after``, oldest first, at most a thousand at a time."""
+        query = (
+            select(JobEvent)
+            .where(col(JobEvent.job_id) == job_id, col(JobEvent.id) > after)
+            .order_by(col(JobEvent.id))
+            .limit(MOST_EVENTS)
+        )
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def save_backup(self, record: BackupRecord) -> None:
+        """Insert or replace the row of one backup."""
+        async with self._database.write() as session:
+            await session.merge(record)
+
+    async def list_backups(self, instance: str) -> Sequence[BackupRecord]:
+        """Every backup ever recorded of an instance, newest first."""
+        query = (
+            select(BackupRecord)
+            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
+            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
+        )
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def find_backup(self, instance: str, name: str) -> BackupRecord | None:
+        """One backup that is not deleted, if it is known."""
+        async with self._database.read() as session:
+            record = await session.get(BackupRecord, (self.host, instance, name))
+        return record if record is not None and record.status != "deleted" else None
+
+    async def mark_deleted(self, instance: str, name: str) -> None:
+        """Keep the row of a deleted backup as history."""
+        async with self._database.write() as session:
+            record = await session.get(BackupRecord, (self.host, instance, name))
+            if record is not None:
+                record.status, record.deleted_at = "deleted", now()
+
+
+def _event(job_id: str, kind: str, data: dict[str, Any]) -> JobEvent:
+    return JobEvent(job_id=job_id, at=now(), type=kind, data=data)

@@ -1,0 +1,31 @@
+"""A real SQLite file per test, and the store over it."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.db import Database
+from app.jobs.models import Job
+from app.jobs.repository import JobStore, now
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated database."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    """The jobs of host ``here``."""
+    return JobStore(database, "here")
+
+
+async def make_job(store: JobStore, kind: str = "stop", instance: str = "demo", seconds: float = 60) -> Job:
+    """A queued job with a deadline that far away."""
+    return await store.create(kind, instance, {}, now() + timedelta(seconds=seconds))
