@@ -1,0 +1,99 @@
+"""What a proof is made of: the inventory it is held against, what was found, and the verdict."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Base of everything here: immutable, survives JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ObjectKey(Frozen):
+    """Which object: ``deployments.apps``, its namespace ("" for cluster-scoped ones) and its name."""
+
+    resource: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """``deployments.apps shop/web``, as people read it."""
+        return f"{self.resource} {self.namespace}/{self.name}" if self.namespace else f"{self.resource} {self.name}"
+
+
+class InventoryItem(Frozen):
+    """One live object when the inventory was taken."""
+
+    key: ObjectKey
+    uid: str
+    resource_version: str
+
+
+class Inventory(Frozen):
+    """Everything the backup must hold; every list of it ended before the Backup was posted."""
+
+    taken_at: datetime
+    items: list[InventoryItem]
+    failed_groups: list[str] = []
+
+
+class StoredDigest(Frozen):
+    """One object of the backup in the bucket, as it was read back."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class Finding(Frozen):
+    """One reason why a backup is not good."""
+
+    code: Literal[
+        "absent",
+        "older",
+        "phase",
+        "identity",
+        "metadata",
+        "contents",
+        "results",
+        "volumes",
+        "canary",
+        "hash",
+        "missing",
+    ]
+    detail: str
+
+
+class CanaryResult(Frozen):
+    """Whether bytes put through S3 were found on the host's disk, and where."""
+
+    status: Literal["found", "not-found", "n/a"]
+    path: str = ""
+
+
+class Proof(BaseModel):
+    """A proof with its figures; ``proof.json`` on the host is this document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    backup: str
+    backup_uid: str
+    instance_id: str
+    cluster_uid: str
+    scope: Literal["full", "partial"]
+    verdict: Literal["proven", "failed"]
+    started_at: datetime
+    finished_at: datetime
+    objects: list[StoredDigest]
+    size_bytes: int
+    items_in_inventory: int
+    items_in_backup: int
+    items_explained: int
+    """Items of the inventory that the backup rightly does not hold: they were deleted meanwhile."""
+    findings: list[Finding]
+    canary: CanaryResult
+    warnings: int = 0
+    not_saved: list[str] = []

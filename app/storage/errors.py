@@ -1,0 +1,27 @@
+"""What can go wrong between us and the object store."""
+
+from app.errors import ServiceError, TemporaryError
+
+
+class ObjectStoreError(ServiceError):
+    """The store answered with an error; ``s3_code`` is its own word for it."""
+
+    code, status, title = "object-store-error", 502, "The object store refused"
+
+
+class ObjectNotFound(ObjectStoreError):
+    """No such key or bucket."""
+
+    code, status, title = "object-not-found", 404, "Object not found"
+
+
+class ObjectDamaged(ObjectStoreError):
+    """What came is not what the store said it would send."""
+
+    code, status, title = "object-damaged", 502, "The object is damaged"
+
+
+class ObjectStoreUnavailable(TemporaryError):
+    """The store did not answer, or asked for patience."""
+
+    code, status, title = "object-store-unavailable", 503, "The object store does not answer"
