@@ -1,0 +1,113 @@
+"""SeaweedFS in the place of the MinIO image: a real S3 server, closed as far as it can be.
+
+By default it binds every interface, makes buckets for anybody who writes into them, and lets the filer port read
+and write past the signatures; each of these is switched off here.
+"""
+
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+SIGNING_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+#: Without a limit it keeps several hundred megabytes after a burst of small objects.
+MEMORY_LIMIT = "150MiB"
+#: SeaweedFS derives each gRPC port by adding this to the HTTP port.
+GRPC_OFFSET = 10_000
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the server until it ends; a signal to this process ends it too."""
+    mounts: dict[str, str] = json.loads(os.environ["KECS_SANDBOX_MOUNTS"])
+    ports: dict[str, int] = json.loads(os.environ["KECS_SANDBOX_PORTS"])
+    data = Path(mounts["/data"])
+    private = Path(os.environ["TMPDIR"]) / f"objectstore-{secrets.token_hex(4)}"
+    private.mkdir(mode=0o700, parents=True)
+    write_configuration(private, os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"])
+    print("This is SeaweedFS in the kecs-state sandbox, not MinIO.", flush=True)  # noqa: T201 - the container's log
+    environment = os.environ | {"GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(private)}
+    server = subprocess.Popen(
+        arguments(data, ports["9000"]),
+        cwd=private,
+        env=environment,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509
+    )
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    return server.wait()
+
+
+def write_configuration(private: Path, access_key: str, secret_key: str) -> None:
+    """Identities and signing keys, readable by the owner alone."""
+    identity = {
+        "name": "root",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+    }
+    for name, content in (
+        ("identities.json", json.dumps({"identities": [identity]})),
+        ("security.toml", "\n".join(f'[{key}]\nkey = "{secrets.token_hex(24)}"' for key in SIGNING_KEYS)),
+    ):
+        descriptor = os.open(private / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+
+
+def arguments(data: Path, s3_port: int) -> list[str]:
+    """The hardened command line; every port on loopback."""
+    master, volume, filer = (_base_port() for _ in range(3))
+    return [
+        str(Path(sys.executable).parent / "weed"),
+        "-logtostderr=true",
+        "mini",
+        f"-dir={data}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-s3.port={s3_port}",
+        f"-s3.port.grpc={_free_port()}",
+        "-s3.config=identities.json",
+        "-s3.autoCreateBucket=false",
+        "-s3.iam=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        f"-master.port={master}",
+        f"-volume.port={volume}",
+        f"-filer.port={filer}",
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _base_port() -> int:
+    """A free port whose gRPC sibling is free too."""
+    while True:
+        port = _free_port()
+        if port + GRPC_OFFSET > 65_535:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port + GRPC_OFFSET))
+            except OSError:
+                continue
+            return port
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Processes known by id and start time, so that a reused id is never mistaken for ours."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class ProcessRef:
+    """One process that this sandbox has started, the leader of its own group."""
+
+    pid: int
+    created: float
+
+    def as_json(self) -> dict[str, float]:
+        """For ``cluster.json``."""
+        return asdict(self)
+
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal the process and everything in its group, if it still is this process."""
+        if self.alive():
+            signal_group(self.pid, number)
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    """Signal a process group; one that is gone is success."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return
+
+
+def start(command: list[str], log: Path) -> ProcessRef:
+    """Start a process that outlives us, in a session of its own, with its output in ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    # The handle is dropped on purpose: the process is owned by cluster.json and ended by its id.
+    process.returncode = 0
+    return ProcessRef(process.pid, psutil.Process(process.pid).create_time())
+
+
+async def end(process: ProcessRef, number: signal.Signals, seconds: float) -> None:
+    """Signal a process's group and wait until it is gone; SIGKILL when it takes too long."""
+    process.signal_group(number)
+    until = time.monotonic() + seconds
+    while process.alive():
+        _reap(process.pid)
+        if time.monotonic() > until:
+            process.signal_group(signal.SIGKILL)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _reap(pid: int) -> None:
+    """If it is our own child, take its exit status, so that it does not stay a zombie."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
