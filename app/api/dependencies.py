@@ -59,7 +59,7 @@ class AcceptedAnswer:
         if self.wait_seconds is not None:
             seconds = min(self.wait_seconds, self.services.settings.server.max_wait_seconds)
             job = await self.services.reconciler.wait(job.id, seconds)
-            self.response.headers["Preference-Applied"] = f"wait={self.wait_seconds}"
+            self.response.headers["Preference-Applied"] = f"wait={seconds}"
         self.response.headers["Location"] = f"/jobs/{job.id}"
         if job.status in ENDED:
             self.response.status_code = 200

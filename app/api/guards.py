@@ -133,7 +133,7 @@ class LocalCallersOnly:
             return HostNotAllowed(
                 "the Host header does not name a loopback address",
                 remedy="Use http://127.0.0.1 with the service's port. Further names are a setting: "
-                'KECS_STATE_SERVER__ALLOWED_HOSTS=\'["name"]\'.',
+                "KECS_STATE_SERVER__ALLOWED_HOSTS='[\"name\"]'.",
             )
         site = headers.get("sec-fetch-site")
         foreign_origins = [origin for origin in headers.getlist("origin") if not _same_host(origin, hosts[0])]

@@ -230,6 +230,22 @@ class JobStore:
         async with self._database.read() as session:
             return (await session.execute(query)).scalars().all()
 
+    async def finished_jobs(self, instance: str | None) -> Sequence[Job]:
+        """Every job that has ended, of one instance or of all; for statistics."""
+        query = select(Job).where(col(Job.status).in_(ENDED))
+        if instance is not None:
+            query = query.where(col(Job.instance) == instance)
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
+    async def all_backups(self, instance: str | None) -> Sequence[BackupRecord]:
+        """Every backup ever recorded, of one instance or of all; for statistics."""
+        query = select(BackupRecord)
+        if instance is not None:
+            query = query.where(col(BackupRecord.instance) == instance)
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalars().all()
+
     async def find_backup(self, instance: str, name: str) -> BackupRecord | None:
         """One backup that is not deleted, if it is known."""
         async with self._database.read() as session:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from app.errors import ServiceError
 from app.proof.models import ObjectKey
@@ -100,7 +100,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(path) as stream:
             counting = _Tail(stream)
-            with tarfile.open(fileobj=counting, mode="r|", errorlevel=2) as tar:
+            with tarfile.open(fileobj=cast("IO[bytes]", counting), mode="r|", errorlevel=2) as tar:
                 for member in tar:
                     if not member.isfile():
                         continue
@@ -120,7 +120,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 class _Tail:
     """Remembers the last bytes read: a whole tar ends with 1,024 zeros."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._last = b""
 

@@ -1,0 +1,79 @@
+"""The HTTP application: routes, guards, problems, and an OpenAPI document that says all of it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from app.api import backups, instances, jobs, problems, service_info, statistics
+from app.api.dependencies import Services
+from app.api.errors import CrossSiteRefused, HostNotAllowed
+from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies, check_binding
+from app.errors import ServiceError
+from app.settings import Settings
+
+ServicesLifespan = Callable[[FastAPI], AbstractAsyncContextManager[Services]]
+
+TITLE = "kecs-state"
+DESCRIPTION = """\
+Stops and starts local ECS environments (KECS instances) without losing their state.
+
+**No instance is powered off before its backup has been proven** (unless the caller said so, and then the job says
+`unprotected`), **and what comes back after a start is what was there, or the job says exactly what is missing.**
+
+Operations are accepted as *jobs*: `202` with `Location`; follow with `GET /jobs/{job_id}?wait=60`, or ask for the end
+at once with `Prefer: wait=60`. Every body is optional: `curl -X POST .../instances/demo/stop` is a whole request.
+Errors are RFC 9457 problem documents with a stable `code` and a `remedy`.
+"""
+TAGS = [
+    {"name": "instances", "description": "KECS instances and the operations on them."},
+    {"name": "backups", "description": "Backups of an instance, with their proofs."},
+    {"name": "jobs", "description": "Accepted operations."},
+    {"name": "statistics", "description": "Counts, durations and sizes, computed from the recorded jobs."},
+    {"name": "service", "description": "The service about itself."},
+]
+#: What the guards and the last resort can answer on every route.
+_EVERYWHERE = (CrossSiteRefused, HostNotAllowed, ServiceError)
+
+
+def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAPI:
+    """The application; ``services_lifespan`` opens what the routes work with and closes it at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        check_binding(settings.server.host)
+        async with services_lifespan(app) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title=TITLE,
+        summary="Stop and start KECS instances without losing state",
+        description=DESCRIPTION,
+        version=version("kecs-state"),
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        # The guards refuse what the strict check is for, and `curl --data` without a type should work.
+        strict_content_type=False,
+        generate_unique_id_function=_operation_id,
+        responses=problems.declared(*_EVERYWHERE),
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(InternalErrors),
+            Middleware(LocalCallersOnly, allowed_hosts=settings.server.allowed_hosts),
+            Middleware(SmallJsonBodies),
+        ],
+    )
+    for module in (instances, backups, jobs, statistics, service_info):
+        app.include_router(module.router)
+    problems.install(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

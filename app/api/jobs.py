@@ -1,0 +1,112 @@
+"""Jobs: how an accepted operation goes on."""
+
+import base64
+import binascii
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.dependencies import RETRY_AFTER_SECONDS, Running
+from app.api.errors import InvalidPageToken, InvalidRequest
+from app.api.problems import declared
+from app.api.schemas import EventView, JobPage, JobType, JobView
+from app.db import DatabaseError
+from app.errors import JobAlreadyFinished, JobNotFound, PastPointOfNoReturn
+from app.jobs.states import ENDED, JobStatus
+
+router = APIRouter(tags=["jobs"])
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+
+
+class JobFilter(BaseModel):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str | None = None
+    status: JobStatus | None = None
+    type: JobType | None = None
+    page_size: int = Field(default=0, ge=0, description=f"0 means {DEFAULT_PAGE_SIZE}; at most {MAX_PAGE_SIZE} come.")
+    page_token: str = Field(default="", description="`next_page_token` of the page before.")
+
+    @property
+    def limit(self) -> int:
+        """Jobs on one page."""
+        return min(self.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+
+
+@router.get("/jobs", responses=declared(InvalidRequest, InvalidPageToken, DatabaseError))
+async def list_jobs(services: Running, wanted: Annotated[JobFilter, Query()]) -> JobPage:
+    """Jobs, newest first."""
+    before = _read_token(wanted.page_token) if wanted.page_token else None
+    jobs = await services.store.list_jobs(
+        instance=wanted.instance, status=wanted.status, kind=wanted.type, before=before, limit=wanted.limit + 1
+    )
+    page = JobPage(jobs=[JobView.of(job) for job in jobs[: wanted.limit]])
+    if len(jobs) > wanted.limit:
+        page.next_page_token = _token(page.jobs[-1].id)
+        query = wanted.model_dump(mode="json", exclude_defaults=True) | {"page_token": page.next_page_token}
+        page.next_link = f"/jobs?{urlencode(query)}"
+    return page
+
+
+@router.get("/jobs/{job_id}", responses=declared(JobNotFound, InvalidRequest, DatabaseError))
+async def get_job(
+    job_id: str,
+    services: Running,
+    response: Response,
+    wait: Annotated[
+        float | None,
+        Query(ge=0, allow_inf_nan=False, description="Answer when the job has ended, at most this many seconds later."),
+    ] = None,
+) -> JobView:
+    """One job; with `wait` a long poll. A failed job is still a 200: its `status` and `error` say so."""
+    if wait:
+        job = await services.reconciler.wait(job_id, min(wait, services.settings.server.max_wait_seconds))
+    else:
+        job = await services.store.get(job_id)
+    if job.status not in ENDED:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return JobView.of(job)
+
+
+@router.get("/jobs/{job_id}/events", responses=declared(JobNotFound, InvalidRequest, DatabaseError))
+async def list_job_events(
+    job_id: str,
+    services: Running,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The `id` of the last event already seen.")] = 0,
+) -> list[EventView]:
+    """What happened to the job, oldest first, at most a thousand events at a time."""
+    await services.store.get(job_id)
+    return [EventView.of(event) for event in await services.store.events(job_id, after)]
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    status_code=202,
+    responses=declared(JobNotFound, InvalidRequest, JobAlreadyFinished, PastPointOfNoReturn, DatabaseError),
+)
+async def cancel_job(job_id: str, services: Running, response: Response) -> JobView:
+    """Ask a job to end at its next safe place. Nothing is rolled back; after the power-off has begun it is refused."""
+    job = await services.store.request_cancel(job_id)
+    services.reconciler.wake()
+    response.headers["Location"] = f"/jobs/{job.id}"
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return JobView.of(job)
+
+
+def _token(job_id: str) -> str:
+    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str) -> str:
+    try:
+        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidPageToken(
+            "the page token was not made by this service", remedy="Begin again without page_token."
+        ) from None

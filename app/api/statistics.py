@@ -1,0 +1,41 @@
+"""Counts, durations and sizes, computed from the recorded jobs."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.api.dependencies import Running
+from app.api.errors import InvalidRequest
+from app.api.problems import declared
+from app.db import DatabaseError
+from app.errors import ClusterCommandError, ClusterStateUnknown, InstanceNotFound, InvalidInstanceName
+from app.jobs.statistics import StatisticsView
+
+router = APIRouter(tags=["statistics"])
+
+
+@router.get("/stats", responses=declared(DatabaseError))
+async def get_statistics(services: Running) -> StatisticsView:
+    """Figures of all instances."""
+    return await services.statistics.summary()
+
+
+@router.get(
+    "/instances/{name}/stats",
+    responses=declared(
+        InstanceNotFound, InvalidInstanceName, InvalidRequest, ClusterCommandError, ClusterStateUnknown, DatabaseError
+    ),
+)
+async def get_instance_statistics(name: str, services: Running) -> StatisticsView:
+    """Figures of one instance."""
+    await services.operations.instance(name)
+    return await services.statistics.summary(name)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **declared(DatabaseError)},
+)
+async def get_metrics(services: Running) -> Response:
+    """The same figures in Prometheus' text format."""
+    return Response(await services.statistics.prometheus(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,136 @@
+"""The command line. Nothing heavy is imported here: each command brings what it needs, so that help is quick."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli import looking, operations
+from app.cli.errors import CommandError, Exit
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+app = typer.Typer(
+    name="kecs-state",
+    help="Stop and start local ECS environments (KECS instances) without losing their state.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    operations.stop,
+    operations.start,
+    looking.status,
+    looking.jobs,
+    operations.cancel,
+    looking.backups,
+    looking.preflight,
+    operations.stack,
+):
+    app.command()(command)
+
+
+class LogLevel(StrEnum):
+    """How much the service logs."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@app.command()
+def serve(
+    *,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Drive the embedded sandbox instead of k3d.")] = False,
+    state_dir: Annotated[Path | None, typer.Option(help="With --sandbox: where everything is kept.")] = None,
+    host: Annotated[str | None, typer.Option(help="Loopback address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = None,
+    home: Annotated[Path | None, typer.Option(help="KECS's directory, normally ~/.kecs.")] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(case_sensitive=False, help="From this on.")] = None,
+) -> None:
+    """Serve the API until a signal ends it. Options win over KECS_STATE_ variables."""
+    if state_dir is not None and not sandbox:
+        raise typer.BadParameter("--state-dir is for --sandbox; a service for k3d has --home")
+    chosen = _given(sandbox_state_dir=state_dir, home=home, log_level=log_level and log_level.value)
+    if sandbox:
+        chosen["driver"] = "sandbox"
+    in_force = _settings(**chosen)
+    in_force.server = in_force.server.model_copy(update=_given(host=host, port=port))
+    from app.cli.serving import run_service
+
+    run_service(in_force)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document, in a stable order."""
+    import json
+
+    from app.main import create_app
+
+    typer.echo(json.dumps(create_app(_settings()).openapi(), indent=2, sort_keys=True))
+
+
+@app.command()
+def settings() -> None:
+    """Print the settings in force, secrets masked."""
+    typer.echo(_settings().model_dump_json(indent=2))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def sandbox(context: typer.Context) -> None:
+    """Create, start, stop and seed clusters of the embedded sandbox (needs the extra `sandbox`)."""
+    try:
+        from app.sandbox.cli import sandbox_app
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            "The sandbox is not installed",
+            f"the package {error.name!r} is missing",
+            remedy="Install it with: pip install 'kecs-state[sandbox]'",
+        ) from None
+    sandbox_app(args=context.args, prog_name="kecs-state sandbox")
+
+
+def _settings(**chosen: Any) -> "Settings":
+    """The settings in force; a variable that cannot be read is a usage error naming it."""
+    from pydantic import ValidationError
+
+    from app.settings import Settings
+
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+        raise CommandError(
+            "Wrong setting", "; ".join(found), remedy="Look at the KECS_STATE_ variables.", code=Exit.USAGE
+        ) from None
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def run() -> None:
+    """The entry point of ``kecs-state``."""
+    try:
+        app()
+    except CommandError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.code)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to say, not even at exit.
+        sys.stdout = None
+        sys.exit(Exit.FAILED)
+
+
+if __name__ == "__main__":
+    run()

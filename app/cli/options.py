@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from typing import Annotated, Any
+
+import typer
+
+Url = Annotated[str, typer.Option("--url", metavar="URL", envvar="KECS_STATE_URL", help="Address of the service.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the instance.", show_default=False)]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0, help="Look this long, then leave the job running (exit 4)."),
+]
+JobTimeout = Annotated[
+    float | None, typer.Option("--job-timeout", metavar="SECONDS", min=1, help="Deadline of the job itself.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as the job is accepted.")]
+_REPEATABLE: Any = {"default_factory": list, "show_default": False}
+Labels = Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Kept with the job.", **_REPEATABLE)]
+Namespaces = Annotated[
+    list[str], typer.Option("--namespace", "-n", metavar="NAME", help="Only this namespace; repeatable.", **_REPEATABLE)
+]
+ExcludedNamespaces = Annotated[
+    list[str],
+    typer.Option("--exclude-namespace", metavar="NAME", help="Not this namespace.", **_REPEATABLE),
+]
+Resources = Annotated[
+    list[str],
+    typer.Option(
+        "--resource", metavar="NAME", help="Only this resource, as plural or plural.group; repeatable.", **_REPEATABLE
+    ),
+]
+Selector = Annotated[
+    str, typer.Option("--selector", "-l", metavar="KEY=VALUE,...", help="Only objects with these labels.")
+]

@@ -1,0 +1,119 @@
+"""What the commands print for people: tables, sizes, and how a job ended."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+
+#: Longer lists are cut here; `--json` has all of it.
+MOST_LISTED = 20
+Document = dict[str, Any]
+
+
+def print_json(document: Any) -> None:
+    """The document, for programs."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns; None is a dash."""
+    cells = [list(headings), *[["-" if value is None else str(value) for value in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    for row in cells:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def size(count: int | None) -> str | None:
+    """Bytes as people read them."""
+    if count is None:
+        return None
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def seconds_between(earlier: str | None, later: str | None) -> float | None:
+    """Seconds from one time of a document to another."""
+    if earlier is None or later is None:
+        return None
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def print_job_end(job: Document) -> None:
+    """How a job ended, its proof, and what the user should know."""
+    took = seconds_between(job["created_at"], job["finished_at"])
+    typer.echo(f"{job['type']} {job['instance_name']}: {job['status']}" + (f" in {took:.1f} s" if took else ""))
+    for line in _result_lines(job, job["result"] or {}):
+        typer.echo(f"  {line}")
+    for warning in job["warnings"]:
+        typer.echo(f"  ! {warning['code']}: {warning['detail']}")
+
+
+def _result_lines(job: Document, result: Document) -> Iterator[str]:
+    if "protected" in result:
+        yield f"protected    {'yes, by ' + result['backup'] if result['protected'] else 'NO (unprotected)'}"
+    elif result.get("backup"):
+        yield f"backup       {result['backup']}"
+    if result.get("action"):
+        yield f"action       {result['action']}"
+    if result.get("reason"):
+        yield f"because      {result['reason']}"
+    if result.get("proof"):
+        yield from proof_lines(result["proof"], job["finished_at"])
+    if result.get("restored"):
+        yield from _restored_lines(result["restored"])
+    if result.get("restore_outstanding"):
+        yield f"OUTSTANDING  the restore of {result['restore_outstanding']} is still due"
+    changes = [f"{change['object']} ({change['change']})" for change in result.get("changed_since_backup", [])]
+    yield from _listed("changed since the backup", changes)
+    left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
+    yield from _listed("not saved", left_out)
+    yield from _listed("pruned", result.get("pruned", []))
+
+
+def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
+    """The figures of a proof summary and how old it was at ``seen_at``."""
+    age = seconds_between(proof["finished_at"], seen_at)
+    yield (
+        f"proof        {proof['verdict']}: {proof['objects_hashed']} objects, {size(proof['size_bytes'])} "
+        f"read and hashed in {proof['seconds']:.1f} s"
+    )
+    yield (
+        f"             {proof['items_in_backup']} items in the backup, {proof['items_in_inventory']} in the inventory, "
+        f"{proof['items_explained']} gone meanwhile"
+    )
+    yield f"             canary on the host's disk: {proof['canary']}" + (
+        f"; age {age:.1f} s" if age is not None else ""
+    )
+    for name, digest in sorted(proof.get("sha256", {}).items()):
+        yield f"             sha256 {digest[:16]}…  {name}"
+
+
+def _restored_lines(restored: Document) -> Iterator[str]:
+    comparison = restored["comparison"]
+    yield (
+        f"restored     {restored['created']} created; compared {comparison['compared']}, equal {comparison['equal']}, "
+        f"missing {len(comparison['missing'])}, differing {len(comparison['differing'])}, "
+        f"not restorable {len(comparison['not_restorable'])}"
+    )
+    yield from _listed("MISSING", comparison["missing"])
+    yield from _listed("differing", [entry["object"] for entry in comparison["differing"]])
+    yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
+    yield from _listed("overwritten", restored.get("overwritten", []))
+    yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))
+    yield from _listed("webhooks left out", restored.get("webhooks_left_out", []))
+
+
+def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+    if not entries:
+        return
+    yield f"{title} ({len(entries)}):"
+    for entry in entries[:MOST_LISTED]:
+        yield f"  {entry}"
+    if len(entries) > MOST_LISTED:
+        yield f"  … and {len(entries) - MOST_LISTED} more (--json shows all)"

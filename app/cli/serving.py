@@ -1,0 +1,99 @@
+"""Running the service in this process until a signal ends it."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+import uvicorn
+
+from app.api.guards import check_binding
+from app.cli.errors import CommandError, Exit
+from app.errors import ServiceError
+from app.logs import configure
+from app.main import create_app
+from app.settings import Settings
+
+#: Requests that still wait (long polls) are cut off after this; jobs are journaled and need no grace here.
+GRACE_SECONDS = 2
+
+
+def run_service(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; raises ``CommandError`` when it cannot begin."""
+    configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(_serve(settings))
+    except ServiceError as error:
+        raise CommandError.of_problem(error.problem()) from None
+    except OSError as error:
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise CommandError(
+            "Cannot serve", f"{where}: {error.strerror or error}", remedy="Choose another port with --port."
+        ) from None
+
+
+async def _serve(settings: Settings) -> None:
+    check_binding(settings.server.host)
+    if settings.server.port == 0:
+        # Bound first, so that everything that names the service's URL knows it.
+        listener = _bind(settings)
+        settings.server.port = listener.getsockname()[1]
+    else:
+        listener = None
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",  # entered here, so that a failure to begin comes out as what it is
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    async with app.router.lifespan_context(app):
+        listener = listener or _bind(settings)
+        await _Server(config, settings).serve(sockets=[listener])
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
+    return socket.create_server((settings.server.host, settings.server.port), family=family, backlog=128)
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal without raising it again: what the lifespan opened must be closed in order."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, then say where."""
+        await super().startup(sockets)
+        host, port = self._settings.server.host, self._settings.server.port
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        world = "with the embedded SANDBOX: no cluster here is real" if self._settings.driver == "sandbox" else "k3d"
+        typer.echo(f"kecs-state serves {url} ({world}); Swagger UI at {url}/docs")
+        sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handlers on the loop; nothing is raised again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """The first signal ends gracefully; a second one of any kind at once."""
+        if self.should_exit:
+            raise SystemExit(Exit.INTERRUPTED)
+        super().handle_exit(sig, frame)

@@ -1,0 +1,192 @@
+"""Figures from the rows: they survive a restart, and ``/stats`` and ``/metrics`` can never disagree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from pydantic import BaseModel, Field
+
+from app.jobs.models import BackupRecord, Job
+from app.jobs.repository import JobStore
+from app.jobs.states import JobStatus
+
+BUCKETS_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+#: Operations are counted by type; restores happen in both of these.
+RESTORING = frozenset({"start", "restore"})
+BACKING_UP = frozenset({"stop", "backup"})
+
+
+class Durations(BaseModel):
+    """Wall-clock seconds of what succeeded."""
+
+    count: int
+    median: float | None = Field(description="Seconds; null without any.")
+    p95: float | None = Field(description="Seconds; null without any.")
+    longest: float | None = Field(description="Seconds; null without any.")
+
+
+class StatisticsView(BaseModel):
+    """Figures of one instance, or of all."""
+
+    jobs: dict[str, dict[str, int]] = Field(description="Number of jobs by type and status.")
+    backups: dict[str, int] = Field(description="Backups by result: `proven` or `failed`.")
+    restores: dict[str, int] = Field(description="Restores by result: `succeeded` or `failed`.")
+    stop_seconds: Durations
+    start_seconds: Durations
+    backup_seconds: Durations
+    restore_seconds: Durations
+    storage_bytes: dict[str, int] = Field(description="Bytes of the backups kept, by instance.")
+    last_proven_at: datetime | None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    jobs: Sequence[Job]
+    backups: Sequence[BackupRecord]
+
+    def seconds_of(self, kind: str) -> list[float]:
+        """Durations of jobs of a type that did something."""
+        return [
+            (job.finished_at - job.started_at).total_seconds()
+            for job in self.jobs
+            if job.type == kind
+            and job.status == JobStatus.SUCCEEDED
+            and job.started_at is not None
+            and job.finished_at is not None
+            and not (job.result or {}).get("noop")
+        ]
+
+    def backup_seconds(self) -> list[float]:
+        """From the Backup's creation to its proof."""
+        return [record.seconds for record in self.backups if record.seconds is not None]
+
+    def backup_results(self) -> dict[str, int]:
+        """Backups by result. A failed job that was to make one counts as one failure."""
+        proven = sum(record.proven_at is not None for record in self.backups)
+        failed = sum(job.type in BACKING_UP and job.status == JobStatus.FAILED for job in self.jobs)
+        return {"proven": proven, "failed": failed}
+
+    def restores(self) -> list[dict[str, Any]]:
+        """What restoring jobs brought back, for those that restored."""
+        results = [job.result or {} for job in self.jobs if job.type in RESTORING]
+        return [result["restored"] for result in results if result.get("restored")]
+
+    def restore_results(self) -> dict[str, int]:
+        """Restores by result; one that only led to a warning has failed all the same."""
+        restoring = [job for job in self.jobs if job.type in RESTORING]
+        failed = sum(any(warning["code"] == "restore-failed" for warning in job.warnings) for job in restoring)
+        failed += sum((job.error or {}).get("code") == "restore-failed" for job in restoring)
+        return {"succeeded": len(self.restores()), "failed": failed}
+
+    def storage_bytes(self) -> dict[str, int]:
+        """Bytes of the backups that are kept, by instance."""
+        totals: dict[str, int] = {}
+        for record in self.backups:
+            if record.status != "deleted":
+                totals[record.instance] = totals.get(record.instance, 0) + (record.size_bytes or 0)
+        return totals
+
+
+class Statistics:
+    """Computes figures whenever they are asked for."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    async def summary(self, instance: str | None = None) -> StatisticsView:
+        """The figures of one instance, or of all."""
+        rows = await self._rows(instance)
+        counts: dict[str, dict[str, int]] = {}
+        for job in rows.jobs:
+            by_status = counts.setdefault(job.type, {})
+            by_status[job.status] = by_status.get(job.status, 0) + 1
+        proven = [record.proven_at for record in rows.backups if record.proven_at is not None]
+        return StatisticsView(
+            jobs=counts,
+            backups=rows.backup_results(),
+            restores=rows.restore_results(),
+            stop_seconds=_durations(rows.seconds_of("stop")),
+            start_seconds=_durations(rows.seconds_of("start")),
+            backup_seconds=_durations(rows.backup_seconds()),
+            restore_seconds=_durations(_restore_seconds(rows)),
+            storage_bytes=rows.storage_bytes(),
+            last_proven_at=max(proven, default=None),
+        )
+
+    async def prometheus(self) -> str:
+        """The metrics in Prometheus' text format, by the names of the ADR."""
+        registry = CollectorRegistry()
+        registry.register(_Collector(await self._rows(None)))
+        return generate_latest(registry).decode()
+
+    async def _rows(self, instance: str | None) -> _Rows:
+        return _Rows(await self._store.finished_jobs(instance), await self._store.all_backups(instance))
+
+
+class _Collector:
+    """Rows as metric families."""
+
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric."""
+        rows = self._rows
+        for name, text, results in (
+            ("kecs_state_backup", "Backups by result", rows.backup_results()),
+            ("kecs_state_restore", "Restores by result", rows.restore_results()),
+        ):
+            counter = CounterMetricFamily(name, text, labels=["result"])
+            for result, count in results.items():
+                counter.add_metric([result], count)
+            yield counter
+        for operation, seconds in (
+            ("backup", rows.backup_seconds()),
+            ("restore", _restore_seconds(rows)),
+            ("stop", rows.seconds_of("stop")),
+            ("start", rows.seconds_of("start")),
+        ):
+            yield _histogram(f"kecs_state_{operation}_duration_seconds", f"Duration of a {operation}", seconds)
+        newest = GaugeMetricFamily("kecs_state_backup_size_bytes", "Size of the newest backup", labels=["instance"])
+        for record in _newest(rows.backups):
+            newest.add_metric([record.instance], record.size_bytes or 0)
+        yield newest
+        storage = GaugeMetricFamily("kecs_state_storage_bytes", "Bytes of the backups kept", labels=["instance"])
+        for instance, total in rows.storage_bytes().items():
+            storage.add_metric([instance], total)
+        yield storage
+
+
+def _restore_seconds(rows: _Rows) -> list[float]:
+    return [restored["seconds"] for restored in rows.restores() if "seconds" in restored]
+
+
+def _newest(backups: Iterable[BackupRecord]) -> list[BackupRecord]:
+    newest: dict[str, BackupRecord] = {}
+    for record in backups:
+        if record.status == "proven" and (
+            record.instance not in newest or newest[record.instance].created_at < record.created_at
+        ):
+            newest[record.instance] = record
+    return list(newest.values())
+
+
+def _histogram(name: str, text: str, seconds: list[float]) -> HistogramMetricFamily:
+    buckets = [(str(limit), float(sum(value <= limit for value in seconds))) for limit in BUCKETS_SECONDS]
+    buckets.append(("+Inf", float(len(seconds))))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=sum(seconds))
+
+
+def _durations(seconds: list[float]) -> Durations:
+    ordered = sorted(seconds)
+    if not ordered:
+        return Durations(count=0, median=None, p95=None, longest=None)
+    return Durations(
+        count=len(ordered),
+        median=round(ordered[len(ordered) // 2], 3),
+        p95=round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 3),
+        longest=round(ordered[-1], 3),
+    )

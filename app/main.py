@@ -1,0 +1,73 @@
+"""The composition root: settings in, a running service out."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api.application import build_app
+from app.api.dependencies import Services
+from app.db import Database
+from app.errors import NotSupported
+from app.host.host_id import host_id
+from app.host.service_lock import ServiceLock
+from app.jobs.reconciler import Reconciler
+from app.jobs.repository import JobStore
+from app.jobs.statistics import Statistics
+from app.ports import Clusters
+from app.settings import Settings
+from app.workflows.idle import settle
+from app.workflows.runners import runners
+from app.workflows.service import Operations
+from app.workflows.world import World
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole service as an ASGI application; nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def services(_app: FastAPI) -> AsyncIterator[Services]:
+        async with AsyncExitStack() as opened:
+            yield await _open_services(settings, opened)
+
+    return build_app(settings, services)
+
+
+async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services:
+    clusters = power_driver(settings)
+    opened.enter_context(ServiceLock(settings.instances_directory, url=_url(settings)))
+    database = await opened.enter_async_context(Database.open(settings))
+    await database.migrate()
+    store = JobStore(database, host_id(settings.state_directory))
+    world = World(settings, clusters, store)
+
+    async def on_idle(instance: str) -> None:
+        await settle(world, instance)
+
+    reconciler = Reconciler(store, runners(world), settings.workflow, on_idle)
+    await opened.enter_async_context(reconciler)
+    return Services(
+        settings=settings,
+        database=database,
+        store=store,
+        reconciler=reconciler,
+        operations=Operations(world, reconciler),
+        statistics=Statistics(store),
+    )
+
+
+def power_driver(settings: Settings) -> Clusters:
+    """The driver the settings name; the sandbox is never chosen silently."""
+    if settings.driver == "sandbox":
+        from app.clusters.sandbox import SandboxClusters
+
+        return SandboxClusters(settings.home_directory)
+    raise NotSupported(
+        "the k3d power driver is not built yet",
+        remedy="Try the service on the embedded sandbox: kecs-state serve --sandbox.",
+        field="driver",
+    )
+
+
+def _url(settings: Settings) -> str:
+    return f"http://{settings.server.host}:{settings.server.port}"

@@ -1,0 +1,59 @@
+"""Damages a finished backup in the bucket before it is said Completed, when a fault switch asks for it."""
+
+import json
+import logging
+import os
+
+from app.sandbox.velero import layout
+from app.sandbox.velero.archive import ArchiveKey, rewrite_archive
+from app.sandbox.velero.bucket import Bucket
+from app.sandbox.objects import Object
+from app.sandbox.velero.switches import Damage, Switches
+
+log = logging.getLogger(__name__)
+
+
+async def damage_backup(bucket: Bucket, name: str, switches: Switches) -> None:
+    """Raises ValueError for a kind of damage that does not exist."""
+    damage = switches.damage(name)
+    if damage is None:
+        return
+    log.warning("fault switch: backup %s gets damage %s", name, damage.how)
+    match damage.how:
+        case "tar-overwritten" | "tar-truncated" | "tar-bit-flipped" | "item-missing" | "item-older":
+            key = layout.backup_contents(name)
+            await bucket.put(key, _damaged_tar(await bucket.get(key), damage))
+        case "tar-missing":
+            await bucket.delete(layout.backup_contents(name))
+        case "metadata-missing":
+            await bucket.delete(layout.backup_metadata(name))
+        case "metadata-finalizing":
+            metadata = json.loads(await bucket.get(layout.backup_metadata(name)))
+            metadata["status"]["phase"] = "Finalizing"
+            metadata["status"].pop("completionTimestamp", None)
+            await bucket.put(layout.backup_metadata(name), json.dumps(metadata).encode())
+        case "object-missing":
+            await bucket.delete(layout.backup_file(name, damage.object_suffix))
+        case _:
+            raise ValueError(f"unknown damage {damage.how!r}")
+
+
+def _damaged_tar(data: bytes, damage: Damage) -> bytes:
+    match damage.how:
+        case "tar-overwritten":
+            return os.urandom(len(data))
+        case "tar-truncated":
+            return data[: len(data) // 2]
+        case "tar-bit-flipped":
+            middle = len(data) // 2
+            return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+    return rewrite_archive(data, lambda key, content: _damaged_item(key, content, damage))
+
+
+def _damaged_item(key: ArchiveKey, content: Object, damage: Damage) -> Object | None:
+    if key != damage.key:
+        return content
+    if damage.how == "item-missing":
+        return None
+    older = str(max(int(content["metadata"]["resourceVersion"]) - 1, 1))
+    return {**content, "metadata": {**content["metadata"], "resourceVersion": older}}

@@ -1,0 +1,31 @@
+"""Doing things side by side where the first failure ends the others and is raised by itself."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """All results in order; the first failure cancels the rest."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def while_watching(work: Coroutine[Any, Any, T], watcher: Coroutine[Any, Any, NoReturn]) -> T:
+    """The result of ``work``, unless the watcher raises first; then ``work`` is cancelled."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watcher)
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await watching
+        return await working
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)

@@ -1,0 +1,313 @@
+"""Everything of the stack as server-side applied manifests; pure.
+
+Written by hand instead of ``velero install``: pull policy IfNotPresent whatever the reference looks like, replicas
+that start at zero, hostAliases instead of cluster DNS, MinIO under the owner of its directory.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.settings import StackSettings
+from app.storage.s3 import S3Credentials
+from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
+
+VELERO = "velero"
+MINIO = "minio"
+MINIO_PORT = 9000
+CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
+REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
+CREDENTIALS_KEY = "cloud"
+LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
+VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
+MINIO_POD_LABELS = LABELS | {"app": MINIO}
+#: Who woke the stack: a job, or a person whom it must not be taken away from.
+WOKEN_BY = "kecs-state.dev/woken-by"
+#: A changed specification is what makes Velero validate a location at once; annotations do not.
+VALIDATION_FREQUENCY, OTHER_VALIDATION_FREQUENCY = "5s", "5001ms"
+
+SERVER_ARGUMENTS = [
+    "server",
+    "--uploader-type=kopia",
+    "--client-qps=1000",
+    "--client-burst=2000",
+    "--disable-controllers=gc,schedule",
+]
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MinioPlace:
+    """Where MinIO's data lies on the node, and the user and group that own it."""
+
+    node_path: str
+    uid: int
+    gid: int
+
+
+def namespace_manifest(settings: StackSettings) -> Manifest:
+    """Velero's namespace, with the Pod Security labels its pods need."""
+    levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
+    versions = {f"{level}-version": "latest" for level in levels}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": settings.namespace, "labels": LABELS | levels | versions},
+    }
+
+
+def service_account_manifest(settings: StackSettings) -> Manifest:
+    """The identity of Velero's server."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
+
+
+def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
+    """Velero may do everything: it restores whatever a cluster can hold."""
+    name = VELERO if settings.namespace == VELERO else f"velero-{settings.namespace}"
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name, "labels": LABELS},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": VELERO, "namespace": settings.namespace}],
+    }
+
+
+def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
+    """MinIO's root keys: as MinIO's environment and as the AWS file Velero reads."""
+    cloud = (
+        "[default]\n"
+        f"aws_access_key_id={credentials.access_key}\n"
+        f"aws_secret_access_key={credentials.secret_key}\n"
+    )  # fmt: skip
+    return _secret(
+        settings,
+        CREDENTIALS_SECRET,
+        {
+            CREDENTIALS_KEY: cloud,
+            "MINIO_ROOT_USER": credentials.access_key,
+            "MINIO_ROOT_PASSWORD": credentials.secret_key,
+        },
+    )
+
+
+def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:
+    """The password of the volume repositories; without it Velero would use a public one."""
+    return _secret(settings, REPOSITORY_SECRET, {"repository-password": password})
+
+
+def minio_service_manifest(settings: StackSettings) -> Manifest:
+    """MinIO inside the cluster; nothing is published."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {"app": MINIO},
+            "ports": [{"name": "s3", "port": MINIO_PORT, "targetPort": MINIO_PORT, "protocol": "TCP"}],
+        },
+    }
+
+
+def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int = 1) -> Manifest:
+    """MinIO on a directory of the node that is a directory of the host."""
+    pod = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {"runAsUser": place.uid, "runAsGroup": place.gid},
+        "containers": [_minio_container(settings)],
+        "volumes": [{"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "spec": {
+            "serviceName": MINIO,
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": MINIO}},
+            "template": {"metadata": {"labels": MINIO_POD_LABELS}, "spec": pod},
+        },
+    }
+
+
+def _minio_container(settings: StackSettings) -> Manifest:
+    """No ``command``, so that forks whose binary has another name work too."""
+    return {
+        "name": MINIO,
+        "image": settings.images.minio,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["server", "/data", "--address", f":{MINIO_PORT}"],
+        "env": [
+            _from_secret("MINIO_ROOT_USER"),
+            _from_secret("MINIO_ROOT_PASSWORD"),
+            {"name": "MINIO_BROWSER", "value": "off"},
+            {"name": "MINIO_UPDATE", "value": "off"},
+        ],
+        "ports": [{"name": "s3", "containerPort": MINIO_PORT, "protocol": "TCP"}],
+        "readinessProbe": {
+            "httpGet": {"path": "/minio/health/ready", "port": MINIO_PORT},
+            "periodSeconds": 1,
+            "failureThreshold": 3,
+        },
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+
+
+def velero_manifest(
+    settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
+) -> Manifest:
+    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
+    metadata = _metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"deploy": VELERO}},
+            "template": {
+                "metadata": {"labels": VELERO_POD_LABELS},
+                "spec": _velero_pod(settings, minio_cluster_ip),
+            },
+        },
+    }
+
+
+def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
+    return {
+        "serviceAccountName": VELERO,
+        "terminationGracePeriodSeconds": 10,
+        # MinIO's name without cluster DNS, which may come up later than everything else.
+        "hostAliases": [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}],
+        "initContainers": [
+            {
+                "name": "velero-plugin-for-aws",
+                "image": settings.images.velero_plugin,
+                "imagePullPolicy": "IfNotPresent",
+                "securityContext": {"allowPrivilegeEscalation": False},
+                "volumeMounts": [{"name": "plugins", "mountPath": "/target"}],
+            }
+        ],
+        "containers": [_velero_container(settings)],
+        "volumes": [
+            {"name": "plugins", "emptyDir": {}},
+            {"name": "scratch", "emptyDir": {}},
+            {
+                "name": "cloud-credentials",
+                "secret": {
+                    "secretName": CREDENTIALS_SECRET,
+                    "defaultMode": 0o444,
+                    "items": [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}],
+                },
+            },
+        ],
+    }
+
+
+def _velero_container(settings: StackSettings) -> Manifest:
+    """The AWS variables keep the SDK from adding checksums that S3-compatible stores take for content."""
+    return {
+        "name": VELERO,
+        "image": settings.images.velero,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/velero"],
+        "args": SERVER_ARGUMENTS,
+        "env": [
+            {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+            {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+            {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
+            {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
+            {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
+            {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
+        ],
+        "ports": [{"name": "metrics", "containerPort": 8085}],
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [
+            {"name": "plugins", "mountPath": "/plugins"},
+            {"name": "scratch", "mountPath": "/scratch"},
+            {"name": "cloud-credentials", "mountPath": "/credentials"},
+        ],
+    }
+
+
+def storage_location_manifest(settings: StackSettings) -> Manifest:
+    """Where Velero keeps backups, in our own stack."""
+    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}")
+
+
+def adopted_location_manifest(settings: StackSettings, name: str, minio_cluster_ip: str) -> Manifest:
+    """The same beside a Velero of somebody else: not the default, with credentials of its own."""
+    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}")
+    manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
+    return manifest
+
+
+def _location(settings: StackSettings, name: str, url: str) -> Manifest:
+    return {
+        "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
+        "kind": BACKUP_STORAGE_LOCATIONS.kind,
+        "metadata": _metadata(settings, name),
+        "spec": {
+            "provider": "aws",
+            "default": True,
+            "accessMode": "ReadWrite",
+            "validationFrequency": VALIDATION_FREQUENCY,
+            "objectStorage": {"bucket": settings.bucket},
+            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""},
+        },
+    }
+
+
+def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
+    """A pod that prints Velero's own CRDs and ends."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(settings, name),
+        "spec": {
+            "restartPolicy": "Never",
+            "serviceAccountName": VELERO,
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": VELERO,
+                    "image": settings.images.velero,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/velero"],
+                    "args": ["install", "--crds-only", "--dry-run", "-o", "json"],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+def minio_host(settings: StackSettings) -> str:
+    """The name by which Velero knows MinIO."""
+    return f"{MINIO}.{settings.namespace}.svc"
+
+
+def _metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    return {"name": name, "namespace": settings.namespace, "labels": LABELS | dict(labels or {})}
+
+
+def _secret(settings: StackSettings, name: str, values: Mapping[str, str]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": _metadata(settings, name),
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+
+
+def _from_secret(key: str) -> Manifest:
+    return {"name": key, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS_SECRET, "key": key}}}

@@ -1,0 +1,282 @@
+"""Waking the stack: from nothing, or from zero replicas, to a Velero that has just validated its storage.
+
+The order matters. Before any replica is raised, everything that waits for Velero is looked at: a starting server
+runs what is queued and marks what was running as failed.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app import phases
+from app.errors import ForeignWork, ServiceError, StackNotReady, TemporaryError
+from app.kubernetes.client import KubeClient
+from app.kubernetes.port_forward import PortForward
+from app.kubernetes.resources import (
+    CLUSTER_ROLE_BINDINGS,
+    CRDS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    STATEFUL_SETS,
+)
+from app.settings import StackSettings
+from app.storage.s3 import S3Credentials, S3Store
+from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
+from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageLocation, parse_location
+from app.velero.stack import manifests
+from app.velero.stack.concurrency import side_by_side, while_watching
+from app.velero.stack.crds import ensure_definitions, require_filter_policies
+from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
+from app.velero.stack.manifests import MINIO, MINIO_PORT, VELERO, MinioPlace
+from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
+from app.velero.stack.troubles import list_troubles, raise_on_trouble
+from app.velero.unfinished import discard, list_unfinished
+
+POLL_SECONDS = 0.1
+MOST_LISTED = 20
+
+
+@dataclass(frozen=True)
+class StackContext:
+    """What waking needs to know; ``active_jobs`` are those whose unfinished work is still wanted.
+
+    ``storage_node_path`` is MinIO's directory as the node sees it, ``owner_ids`` the user and group that own it, and
+    ``crd_cache`` the host file that remembers the CRDs of the Velero image. ``woken_by`` is ``job`` or ``user``.
+    """
+
+    kube: KubeClient
+    settings: StackSettings
+    credentials: S3Credentials = field(repr=False)
+    repository_password: str = field(repr=False)
+    storage_node_path: str
+    owner_ids: tuple[int, int]
+    crd_cache: Path
+    active_jobs: frozenset[str] = frozenset()
+    woken_by: str = "job"
+    on_progress: Callable[[str], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True)
+class WokenStack:
+    """The storage location backups go to, MinIO's Service, and how long waking took."""
+
+    location_name: str
+    s3_service: str
+    seconds: float
+
+
+async def wake(context: StackContext) -> WokenStack:
+    """Velero and MinIO up, the bucket there, the storage location validated anew; every part may run twice.
+
+    Raises ``ForeignVelero``, ``ForeignWork``, ``ImageMissing``, or ``StackNotReady`` with the part that did not
+    come up in time.
+    """
+    return await _Waking(context).run()
+
+
+class _Waking:
+    """One wake: its context, and the last thing it said it was doing."""
+
+    def __init__(self, context: StackContext) -> None:
+        self._context = context
+        self._kube = context.kube
+        self._settings = context.settings
+        self._namespace = context.settings.namespace
+        self._doing = "looking at what is there"
+
+    async def run(self) -> WokenStack:
+        started = time.monotonic()
+        seconds = self._settings.wake_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                location = await self._wake()
+        except TimeoutError:
+            raise await self._not_ready(seconds) from None
+        return WokenStack(location, MINIO, time.monotonic() - started)
+
+    async def _wake(self) -> str:
+        if await stack_state(self._kube, self._settings) == "foreign":
+            if not self._settings.adopt_foreign:
+                raise foreign_velero(self._settings)
+            return await self._join_foreign()
+        if not await self._stays_up():
+            await self._say("waiting until no Velero runs")
+            await self._no_velero()
+            await self._no_work_waiting()
+        await while_watching(self._bring_up(), raise_on_trouble(self._kube, self._settings))
+        return DEFAULT_LOCATION
+
+    async def _stays_up(self) -> bool:
+        """Whether a Velero that runs already may go on: a resident one or a person's, if its knowledge is fresh."""
+        deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)
+        if deployment is None or not replicas(deployment):
+            return False
+        if self._settings.mode != "resident" and woken_by(deployment) != "user":
+            return False
+        busy = any(not work.ours for work in await list_unfinished(self._kube, self._namespace))
+        return busy or not await knowledge_is_old(self._kube, self._settings)
+
+    async def _no_velero(self) -> None:
+        """A server that an interrupted job has left up would have old knowledge, so it goes."""
+        self._keeper = woken_by(await self._kube.find(DEPLOYMENTS, VELERO, self._namespace))
+        await scale_to_zero(self._kube, DEPLOYMENTS, VELERO, self._namespace)
+        while (await self._kube.list(PODS, self._namespace, label_selector=VELERO_PODS, metadata_only=True)).items:
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _no_work_waiting(self) -> None:
+        """Refuse over unfinished work of others; what jobs of ours left behind goes."""
+        waiting = await list_unfinished(self._kube, self._namespace)
+        foreign = [work for work in waiting if not work.ours]
+        if foreign:
+            listed = [f"{work.kind} {work.name} ({work.phase})" for work in foreign]
+            raise ForeignWork(
+                f"Velero has unfinished work that is not ours: {', '.join(listed[:5])}",
+                remedy="Let it end with `kecs-state stack wake`, or delete it.",
+                work=listed[:MOST_LISTED],
+                work_total=len(listed),
+            )
+        left = [work for work in waiting if work.job_id not in self._context.active_jobs]
+        await side_by_side(*(discard(self._kube, self._namespace, work) for work in left))
+
+    async def _bring_up(self) -> None:
+        """MinIO comes up while Velero's types are made; Velero validates as soon as both are there."""
+        await self._say("preparing the namespace")
+        await self._kube.apply(NAMESPACES, manifests.namespace_manifest(self._settings))
+        await side_by_side(
+            self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
+            self._kube.apply(CLUSTER_ROLE_BINDINGS, manifests.cluster_role_binding_manifest(self._settings)),
+            self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials)),
+            self._kube.apply(
+                SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
+            ),
+        )
+        await self._say("starting MinIO and installing Velero's types")
+        address, _ = await side_by_side(self._start_minio(), self._definitions())
+        before = await self._validated_at(DEFAULT_LOCATION)
+        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifests.storage_location_manifest(self._settings))
+        await self._start_velero(address)
+        await self._say("waiting for MinIO")
+        await self._ensure_bucket()
+        await self._say("waiting for Velero to validate its storage")
+        await self._validate(DEFAULT_LOCATION, before)
+
+    async def _definitions(self) -> str:
+        await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
+        return ""
+
+    async def _start_minio(self) -> str:
+        """MinIO asked for; returns the address of its Service."""
+        service = await self._kube.apply(SERVICES, manifests.minio_service_manifest(self._settings))
+        place = MinioPlace(self._context.storage_node_path, *self._context.owner_ids)
+        await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place))
+        return str(service["spec"]["clusterIP"])
+
+    async def _start_velero(self, minio_cluster_ip: str) -> None:
+        deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)
+        by_user = "user" in {woken_by(deployment), self._context.woken_by, getattr(self, "_keeper", "")}
+        manifest = manifests.velero_manifest(
+            self._settings, minio_cluster_ip=minio_cluster_ip, woken_by="user" if by_user else "job"
+        )
+        await self._kube.apply(DEPLOYMENTS, manifest)
+
+    async def _ensure_bucket(self) -> None:
+        await self._kube.wait_for(
+            STATEFUL_SETS, MINIO, self._namespace, _is_ready, timeout_seconds=self._settings.wake_timeout_seconds
+        )
+        forward = PortForward(self._kube, self._namespace, MINIO, MINIO_PORT)
+        async with forward, S3Store(forward.url, self._context.credentials, self._settings.bucket) as store:
+            while True:
+                try:
+                    await store.ensure_bucket()
+                except TemporaryError:
+                    await asyncio.sleep(POLL_SECONDS)
+                else:
+                    return
+
+    async def _validated_at(self, location: str) -> str | None:
+        found = await self._location(location)
+        return found.status.last_validation_time if found else None
+
+    async def _location(self, name: str) -> BackupStorageLocation | None:
+        found = await self._kube.find(BACKUP_STORAGE_LOCATIONS, name, self._namespace)
+        return parse_location(found) if found is not None else None
+
+    async def _validate(self, name: str, before: str | None) -> None:
+        """Until the location is Available by a validation later than ``before``.
+
+        A first validation that came too early is not waited out: a changed specification brings the next at once.
+        """
+
+        def validated(found: dict[str, Any] | None) -> bool:
+            status = parse_location(found).status if found is not None else None
+            return status is not None and status.phase == phases.AVAILABLE and status.last_validation_time != before
+
+        now = await self._kube.find(BACKUP_STORAGE_LOCATIONS, name, self._namespace)
+        if not validated(now):
+            frequency = ((now or {}).get("spec") or {}).get("validationFrequency")
+            other = (
+                manifests.OTHER_VALIDATION_FREQUENCY
+                if frequency == manifests.VALIDATION_FREQUENCY
+                else manifests.VALIDATION_FREQUENCY
+            )
+            patch = {"spec": {"validationFrequency": other}}
+            await self._kube.merge_patch(BACKUP_STORAGE_LOCATIONS, name, patch, self._namespace)
+        await self._kube.wait_for(
+            BACKUP_STORAGE_LOCATIONS,
+            name,
+            self._namespace,
+            validated,
+            timeout_seconds=self._settings.wake_timeout_seconds,
+        )
+
+    async def _join_foreign(self) -> str:
+        """Our MinIO and a location of our own beside a Velero that stays as it is and is never put to sleep."""
+        await self._say("joining the Velero that is there")
+        definition = await self._kube.get(CRDS, RESTORES.group_resource)
+        require_filter_policies([definition], "the installed Velero")
+        await self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials))
+        address = await self._start_minio()
+        await while_watching(self._ensure_bucket(), raise_on_trouble(self._kube, self._settings))
+        before = await self._validated_at(ADOPTED_LOCATION)
+        manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
+        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
+        await self._validate(ADOPTED_LOCATION, before)
+        return ADOPTED_LOCATION
+
+    async def _say(self, doing: str) -> None:
+        self._doing = doing
+        if self._context.on_progress is not None:
+            await self._context.on_progress(doing)
+
+    async def _not_ready(self, seconds: float) -> StackNotReady:
+        """What did not come up, with what the pods and the location say of it."""
+        details = []
+        try:
+            details += [f"{one.pod}: {one.reason}" for one in await list_troubles(self._kube, self._settings)]
+            location = await self._location(DEFAULT_LOCATION)
+            if location is not None and location.status.message:
+                details.append(location.status.message)
+        except ServiceError:
+            details.append("the API server does not answer")
+        more = f" ({'; '.join(details)[:500]})" if details else ""
+        return StackNotReady(
+            f"the stack was not up within {seconds:g} s; it was {self._doing}{more}",
+            remedy=f"See the pods and events of namespace {self._namespace!r}, then try again.",
+            details=details[:MOST_LISTED],
+        )
+
+
+def _is_ready(workload: dict[str, Any] | None) -> bool:
+    """Ready pods of the latest specification."""
+    if workload is None:
+        return False
+    status = workload.get("status") or {}
+    generation = workload["metadata"].get("generation", 0)
+    return bool(status.get("readyReplicas")) and status.get("observedGeneration", generation) >= generation

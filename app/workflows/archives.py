@@ -1,0 +1,77 @@
+"""Choosing the backup a restore uses, and reading it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.errors import BackupNotProven, ServiceError
+from app.jobs.journal import Journal
+from app.jobs.models import BackupRecord
+from app.proof.archive import Archive, read_archive
+from app.proof.evidence import find_proof
+from app.proof.prove import rehash
+from app.storage.errors import ObjectStoreError
+from app.workflows.importing import import_backup
+from app.workflows.world import InstanceSession
+
+
+async def choose_backup(session: InstanceSession, journal: Journal, wanted: str, *, exactly: bool) -> str:
+    """The wanted backup if its objects are still what was proven, else the next older proven one.
+
+    One that was asked for by name is never replaced. Falling back renames what is outstanding and says so.
+    """
+    problems = []
+    for name in [wanted] if exactly else await _candidates(session, wanted):
+        problem = await _problem_of(session, name)
+        if problem is None:
+            if name != wanted:
+                _rename_outstanding(session, wanted, name)
+                await journal.warn(
+                    "older-backup", f"{wanted} cannot be used, so the older {name} is restored", backup=name
+                )
+            return name
+        problems.append(f"{name}: {problem}")
+        await journal.warn("backup-damaged", f"backup {name} is not what was proven: {problem}", backup=name)
+    raise BackupNotProven(
+        f"no backup can be used: {'; '.join(problems)[:500]}",
+        remedy=f"List what there is with GET /instances/{session.instance}/backups.",
+        backup=wanted,
+    )
+
+
+async def _candidates(session: InstanceSession, wanted: str) -> list[str]:
+    """The wanted backup, then the older proven full ones, newest first."""
+    records: Sequence[BackupRecord] = await session.world.store.list_backups(session.instance)
+    names = [record.name for record in records if record.status == "proven" and record.scope == "full"]
+    return names[names.index(wanted) :] if wanted in names else [wanted, *names]
+
+
+async def _problem_of(session: InstanceSession, name: str) -> str | None:
+    """Why a backup cannot be used, or None. One without a proof is taken as it is: it was asked for by name."""
+    store = await session.objects()
+    try:
+        proof = find_proof(session.directory, name)
+        if proof is not None:
+            findings = await rehash(proof, store)
+            if findings:
+                return findings[0].detail
+        await import_backup(session, name)
+    except (ServiceError, ObjectStoreError) as error:
+        return error.detail
+    return None
+
+
+def _rename_outstanding(session: InstanceSession, wanted: str, chosen: str) -> None:
+    config = session.directory.load_config()
+    if config is not None and config.restore_outstanding == wanted:
+        newer = find_proof(session.directory, wanted)
+        lost = (
+            [f"everything that changed after {chosen}"]
+            if newer is None
+            else [f"{newer.items_in_backup} objects as {wanted} had them"]
+        )
+        session.directory.update_config(restore_outstanding=chosen, outstanding_also_missing=lost)
+
+
+async def read(session: InstanceSession, backup: str) -> Archive:
+    """The index of a backup's archive."""
+    return await asyncio.to_thread(read_archive, await session.archive(backup))

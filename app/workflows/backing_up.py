@@ -1,0 +1,117 @@
+"""From a running cluster to a proven backup: the steps a stop and a backup job share."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from app import names, phases
+from app.errors import BackupFailed
+from app.jobs.journal import Journal
+from app.proof.inventory import take_inventory as list_inventory
+from app.proof.models import Inventory
+from app.velero.scope import Scope
+from app.workflows.identity import identify_cluster
+from app.workflows.outcomes import BackupRef, ProvenBackup
+from app.workflows.preflight import prepare_scope
+from app.workflows.proving import prove_backup, record_backup, record_try
+from app.workflows.requests import ScopeOptions
+from app.workflows.retention import prune_backups
+from app.workflows.stack import wake_stack
+from app.workflows.world import InstanceSession
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+Kind = Literal["stop-backup", "backup"]
+
+
+async def make_proven_backup(
+    kind: Kind, options: ScopeOptions, session: InstanceSession, journal: Journal
+) -> ProvenBackup:
+    """Back the instance up and prove the backup; it counts only when this returns."""
+    identity = await journal.step(identify_cluster, session)
+    prepared = await journal.step(prepare_scope, session, options)
+    # Every list of the inventory ends before the Backup is posted: what it holds, the backup must hold.
+    inventory, _ = await together(
+        journal.step(take_inventory, session, prepared.scope), journal.step(wake_stack, session, journal)
+    )
+    name = await journal.step(choose_backup_name, session, kind)
+    ref = await journal.step(create_backup, session, journal, name, prepared.scope)
+    await journal.record(backup=name)
+    await journal.step(record_try, session, journal, ref, prepared.scope)
+    await journal.step(wait_for_backup, session, journal, ref)
+    proof = await journal.step(prove_backup, session, ref, inventory, prepared, identity)
+    await journal.step(record_backup, session, journal, ref)
+    pruned = await journal.optional_step(prune_backups, session)
+    return ProvenBackup(
+        ref=ref,
+        scope=prepared.scope,
+        inventory=inventory,
+        proof=proof,
+        not_saved=prepared.not_saved,
+        pruned=pruned or [],
+    )
+
+
+async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Both results, side by side; the first failure cancels the other and is raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            one, two = group.create_task(first), group.create_task(second)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return one.result(), two.result()
+
+
+async def take_inventory(session: InstanceSession, scope: Scope) -> Inventory:
+    """Everything the backup will have to hold, as it is just before the Backup is posted."""
+    return await list_inventory(await session.kube(), scope)
+
+
+async def choose_backup_name(session: InstanceSession, kind: Kind) -> str:
+    """A name nothing in the bucket or the cluster uses; one second later as long as it is taken."""
+    store, velero = await session.objects(), await session.velero()
+    at = datetime.now(UTC)
+    while True:
+        name = names.backup_name(kind, session.instance, at)
+        taken = await store.list_objects(f"backups/{name}/")
+        if not taken and await velero.find_backup(name) is None:
+            return name
+        at += timedelta(seconds=1)
+
+
+async def create_backup(session: InstanceSession, journal: Journal, name: str, scope: Scope) -> BackupRef:
+    """Post the Backup, or adopt the one an earlier run of this very try has posted."""
+    velero = await session.velero()
+    backup = await velero.adopt_or_create_backup(
+        name,
+        scope,
+        job_id=journal.job.id,
+        try_number=journal.try_number,
+        instance_id=session.instance_id,
+        created_not_before=journal.job.created_at,
+    )
+    return BackupRef(name=name, uid=backup.uid, created_at=datetime.now(UTC))
+
+
+async def wait_for_backup(session: InstanceSession, journal: Journal, ref: BackupRef) -> None:
+    """Wait by watch until Velero has ended the backup; raises ``BackupFailed`` for any end but Completed."""
+    velero = await session.velero()
+
+    async def report(backup: Any) -> None:
+        progress = backup.status.progress
+        await journal.progress(
+            f"backup {backup.phase or 'New'}", items_done=progress.items_backed_up, items_total=progress.total_items
+        )
+
+    timeout = session.settings.workflow.backup_timeout_seconds
+    backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
+    if backup.phase != phases.COMPLETED:
+        raise BackupFailed(
+            f"backup {ref.name!r} ended as {backup.phase}: {backup.reason}",
+            remedy="The cluster runs on. Mend what the reasons name and stop again.",
+            backup=ref.name,
+            phase=backup.phase,
+            reasons=backup.reasons[:20],
+        )

@@ -1,0 +1,187 @@
+"""What steps give back and jobs end with: frozen values that survive JSON, so that the journal can return them."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.ports import PowerState
+from app.proof.models import Inventory, Proof
+from app.velero.scope import Scope
+from app.workflows.requests import NotSaved
+
+
+class Outcome(BaseModel):
+    """Base of everything here: immutable."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PowerReading(Outcome):
+    """What the power driver said at one moment."""
+
+    state: PowerState
+    off_epoch: str | None
+    detail: str = ""
+
+
+class Identity(Outcome):
+    """Which cluster stands behind an instance: the UID of its kube-system namespace, and our instance id."""
+
+    cluster_uid: str
+    instance_id: str
+    new_record: bool = False
+
+
+class Preparation(Outcome):
+    """What the preflight decided about a backup's scope."""
+
+    scope: Scope
+    not_saved: list[NotSaved]
+
+
+class BackupRef(Outcome):
+    """A Backup that exists: Velero's name and the UID it got at creation."""
+
+    name: str
+    uid: str
+    created_at: datetime
+
+
+class ProofSummary(Outcome):
+    """The figures of a proof that a job shows; the whole lies in ``proofs/<backup>/proof.json``."""
+
+    backup: str
+    verdict: str
+    finished_at: datetime
+    seconds: float
+    objects_hashed: int
+    size_bytes: int
+    items_in_inventory: int
+    items_in_backup: int
+    items_explained: int
+    canary: str
+    sha256: dict[str, str]
+
+    @classmethod
+    def of(cls, proof: Proof) -> "ProofSummary":
+        """The summary of a whole proof."""
+        return cls(
+            backup=proof.backup,
+            verdict=proof.verdict,
+            finished_at=proof.finished_at,
+            seconds=(proof.finished_at - proof.started_at).total_seconds(),
+            objects_hashed=len(proof.objects),
+            size_bytes=proof.size_bytes,
+            items_in_inventory=proof.items_in_inventory,
+            items_in_backup=proof.items_in_backup,
+            items_explained=proof.items_explained,
+            canary=proof.canary.status,
+            sha256={stored.key.rsplit("/", 1)[-1]: stored.sha256 for stored in proof.objects},
+        )
+
+
+class ChangedObject(Outcome):
+    """An object that is not as the backup has it: changed between the inventory and the power-off."""
+
+    change: Literal["added", "changed", "deleted"]
+    object: str
+
+
+class ProvenBackup(Outcome):
+    """A backup that may be relied on, with the inventory its proof was held against."""
+
+    ref: BackupRef
+    scope: Scope
+    inventory: Inventory
+    proof: ProofSummary
+    not_saved: list[NotSaved]
+    pruned: list[str]
+
+
+class StopResult(Outcome):
+    """How a stop ended; ``protected`` says whether a proven backup holds the state that was switched off."""
+
+    noop: bool = False
+    protected: bool
+    backup: str | None = None
+    proof: ProofSummary | None = None
+    changed_since_backup: list[ChangedObject] = []
+    not_saved: list[NotSaved] = []
+    pruned: list[str] = []
+    power_off: str | None = None
+    reason: str = ""
+
+
+class BackupResult(Outcome):
+    """How a backup job ended."""
+
+    backup: str
+    scope: Literal["full", "partial"]
+    proof: ProofSummary
+    not_saved: list[NotSaved]
+    pruned: list[str]
+
+
+Action = Literal["record", "noop", "survived", "repair", "restore", "selective", "nothing-to-restore", "power-on-only"]
+
+
+class Decision(Outcome):
+    """What a start does about the state of the cluster it found, and why."""
+
+    action: Action
+    backup: str | None = None
+    reason: str
+    outstanding: bool = False
+
+
+class DifferingObject(Outcome):
+    """An object that came back with other fields than the backup has; Secret values are masked."""
+
+    object: str
+    fields: list[dict[str, Any]]
+
+
+class NotRestorable(Outcome):
+    """An object of the backup that no restore brings back, by its nature."""
+
+    object: str
+    reason: str
+
+
+class Comparison(Outcome):
+    """The cluster held against the backup, object by object."""
+
+    compared: int = 0
+    equal: int = 0
+    missing: list[str] = []
+    differing: list[DifferingObject] = []
+    not_restorable: list[NotRestorable] = []
+    left_to_controller: int = 0
+    ignored: dict[str, int] = {}
+
+
+class RestoreOutcome(Outcome):
+    """What a restore brought back."""
+
+    backup: str
+    restores: list[str]
+    created: int = 0
+    comparison: Comparison
+    rerun_tasks: list[str] = []
+    overwritten: list[str] = []
+    workloads_not_ready: list[str] = []
+    webhooks_left_out: list[str] = []
+    seconds: float = 0
+
+
+class StartResult(Outcome):
+    """How a start or a restore ended. ``restored`` is None when nothing had to come back."""
+
+    noop: bool
+    action: Action
+    reason: str
+    backup: str | None = None
+    restored: RestoreOutcome | None = None
+    restore_outstanding: str | None = None
+    other_backups: list[str] = []

@@ -1,0 +1,72 @@
+"""Keep-last-N: which backups may go, and letting Velero delete them."""
+
+from collections.abc import Sequence
+
+from app.jobs.models import BackupRecord
+from app.proof.evidence import delete_proof
+from app.storage import layout
+from app.workflows.importing import import_backup
+from app.workflows.world import InstanceSession
+
+
+def victims(records: Sequence[BackupRecord], keep: int, spared: set[str]) -> list[str]:
+    """Names of backups that may go, oldest first; ``records`` are one instance's, newest first.
+
+    The newest ``keep`` proven full backups stay, and as many partial ones beside them. Pinned and spared ones
+    stay without counting. Tries that came to nothing go once they are older than the oldest proven one kept.
+    """
+    present = [record for record in records if record.status != "deleted"]
+    going: set[str] = set()
+    for scope in ("full", "partial"):
+        proven = [record for record in present if record.scope == scope and record.status == "proven"]
+        counted = [record for record in proven if not record.pinned and record.name not in spared]
+        going.update(record.name for record in counted[keep:])
+        if len(counted) >= keep and scope == "full":
+            oldest_kept = counted[keep - 1].created_at
+            going.update(
+                record.name
+                for record in present
+                if record.status != "proven"
+                and record.created_at < oldest_kept
+                and not record.pinned
+                and record.name not in spared
+            )
+    return [record.name for record in reversed(present) if record.name in going]
+
+
+async def prune_backups(session: InstanceSession) -> list[str]:
+    """Delete what keep-last-N lets go of, for a bounded time; what is left goes at the next wake."""
+    config = session.directory.load_config()
+    if config is None:
+        return []
+    store = session.world.store
+    records = [
+        record for record in await store.list_backups(session.instance) if record.instance_id == config.instance_id
+    ]
+    spared = {name for name in (config.restore_outstanding, config.restore_pending) if name}
+    keep = config.policy.keep_last or session.settings.workflow.keep_last
+    deleted = []
+    for name in victims(records, keep, spared):
+        await delete_backup(session, name)
+        await store.mark_deleted(session.instance, name)
+        delete_proof(session.directory, name)
+        deleted.append(name)
+    return deleted
+
+
+async def delete_backup(session: InstanceSession, name: str) -> None:
+    """Delete one backup through Velero, so that nothing brings it back; already gone is success.
+
+    Velero deletes only what it knows: a backup that only the bucket holds is imported first.
+    """
+    store, velero = await session.objects(), await session.velero()
+    prefix = layout.backup_prefix(name)
+    if not await store.list_objects(prefix):
+        await velero.delete_plain(name)
+        return
+    if await velero.find_backup(name) is None:
+        await import_backup(session, name)
+    await velero.delete_backup(name, timeout_seconds=session.settings.workflow.prune_timeout_seconds)
+    left = await store.list_objects(prefix)
+    if left:
+        await store.delete([stored.key for stored in left])

@@ -1,0 +1,69 @@
+"""Which workflow runs which type of job."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.jobs.journal import Journal
+from app.workflows.backing_up import make_proven_backup
+from app.workflows.outcomes import BackupResult
+from app.workflows.power import read_power, require_running
+from app.workflows.requests import BackupRequest, RestoreRequest, StartRequest, StopRequest
+from app.workflows.stack import sleep_stack, wake_stack
+from app.workflows.start import restore_instance, start_instance
+from app.workflows.stop import stop_instance
+from app.workflows.world import InstanceSession, World
+
+Runner = Callable[[Journal], Awaitable[dict[str, Any]]]
+Workflow = Callable[[Any, InstanceSession, Journal], Awaitable[BaseModel]]
+
+
+class StackResult(BaseModel):
+    """How waking the stack or putting it to sleep ended."""
+
+    awake: bool
+
+
+async def back_up_instance(request: BackupRequest, session: InstanceSession, journal: Journal) -> BackupResult:
+    """Make a proven backup and leave the instance running."""
+    require_running(session, await read_power(session))
+    backup = await make_proven_backup("backup", request.backup, session, journal)
+    return BackupResult(
+        backup=backup.ref.name,
+        scope="full" if backup.scope.full else "partial",
+        proof=backup.proof,
+        not_saved=backup.not_saved,
+        pruned=backup.pruned,
+    )
+
+
+def runners(world: World) -> Mapping[str, Runner]:
+    """A runner for every type of job: it opens the instance, does the work, and gives back the job's result."""
+
+    def runner(parse: type[BaseModel], workflow: Workflow) -> Runner:
+        async def run(journal: Journal) -> dict[str, Any]:
+            request = parse.model_validate(journal.job.request)
+            async with InstanceSession(world, journal.job.instance) as session:
+                return (await workflow(request, session, journal)).model_dump(mode="json")
+
+        return run
+
+    async def wake(journal: Journal) -> dict[str, Any]:
+        async with InstanceSession(world, journal.job.instance) as session:
+            await journal.step(wake_stack, session, journal, woken_by="user")
+            return StackResult(awake=True).model_dump()
+
+    async def sleep(journal: Journal) -> dict[str, Any]:
+        async with InstanceSession(world, journal.job.instance) as session:
+            await journal.step(sleep_stack, session, force=True)
+            return StackResult(awake=False).model_dump()
+
+    return {
+        "stop": runner(StopRequest, stop_instance),
+        "start": runner(StartRequest, start_instance),
+        "backup": runner(BackupRequest, back_up_instance),
+        "restore": runner(RestoreRequest, restore_instance),
+        "stack-wake": wake,
+        "stack-sleep": sleep,
+    }

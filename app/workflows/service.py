@@ -1,0 +1,232 @@
+"""What the API asks of the service: look at instances, and accept operations on them.
+
+Requests are checked here, synchronously, so that a caller learns of a wrong name or a due restore at once;
+what happens afterwards is the job's.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from app.errors import (
+    BackupNotFound,
+    ClusterAbsent,
+    ClusterStateUnknown,
+    InstanceNotFound,
+    InstanceNotRunning,
+    NoRestoreOutstanding,
+    OperationInProgress,
+    ServiceError,
+)
+from app.host.instance_directory import InstanceDirectory
+from app.jobs.models import BackupRecord, Job
+from app.jobs.reconciler import Reconciler
+from app.names import INSTANCE_NAME, check_instance_name
+from app.ports import ClusterStatus, PowerState
+from app.proof.evidence import find_proof
+from app.proof.models import Proof
+from app.workflows.identity import outstanding_error
+from app.workflows.preflight import look_before_stop
+from app.workflows.requests import (
+    AcceptRequest,
+    BackupRequest,
+    InstanceView,
+    JobOptions,
+    OutstandingView,
+    PreflightView,
+    RestoreOptions,
+    RestoreRequest,
+    StartRequest,
+    StopRequest,
+)
+from app.workflows.world import InstanceSession, World
+
+
+class Operations:
+    """Every operation of the API; holds no state of its own."""
+
+    def __init__(self, world: World, reconciler: Reconciler) -> None:
+        self._world = world
+        self._reconciler = reconciler
+
+    async def list_instances(self) -> list[InstanceView]:
+        """Every instance that has a directory or a cluster, by name."""
+        statuses = await self._world.clusters.list()
+        directory = self._world.settings.instances_directory
+        kept = {path.name for path in directory.iterdir() if path.is_dir()} if directory.is_dir() else set()
+        names = {name for name in kept | set(statuses) if INSTANCE_NAME.match(name)}
+        absent = ClusterStatus(PowerState.ABSENT)
+        return [await self._view(name, statuses.get(name, absent)) for name in sorted(names)]
+
+    async def instance(self, name: str) -> InstanceView:
+        """One instance; raises ``InstanceNotFound`` when there is neither a directory nor a cluster."""
+        return await self._view(name, await self._status(name))
+
+    async def preflight(self, name: str) -> PreflightView:
+        """What a stop would refuse, wait for or not save; changes nothing and wakes nothing."""
+        status = await self._status(name)
+        async with InstanceSession(self._world, name) as session:
+            return await look_before_stop(session, status)
+
+    async def backups(self, name: str) -> Sequence[BackupRecord]:
+        """The instance's backups, newest first, deleted ones included as history."""
+        await self._status(name)
+        return await self._world.store.list_backups(name)
+
+    async def backup(self, name: str, backup: str) -> tuple[BackupRecord, Proof | None]:
+        """One backup with its proof, if it was ever proven on this host."""
+        await self._status(name)
+        record = await self._world.store.find_backup(name, backup)
+        if record is None:
+            raise _backup_not_found(name, backup)
+        return record, find_proof(self._directory(name), backup)
+
+    async def submit_stop(self, name: str, request: StopRequest) -> Job:
+        """Accept a stop; 409 while a restore is outstanding, unless no backup is asked for."""
+        await self._present(name)
+        if request.backup.mode != "skip":
+            self._refuse_outstanding(name)
+        return await self._submit("stop", name, request)
+
+    async def submit_start(self, name: str, request: StartRequest) -> Job:
+        """Accept a start; 404 for a backup that is not known."""
+        await self._present(name)
+        await self._known_backup(name, request.restore)
+        return await self._submit("start", name, request)
+
+    async def submit_backup(self, name: str, request: BackupRequest) -> Job:
+        """Accept a backup of a running instance."""
+        self._require_running(name, await self._present(name))
+        self._refuse_outstanding(name)
+        return await self._submit("backup", name, request)
+
+    async def submit_restore(self, name: str, request: RestoreRequest) -> Job:
+        """Accept a restore into a running instance."""
+        self._require_running(name, await self._present(name))
+        await self._known_backup(name, request.restore)
+        return await self._submit("restore", name, request)
+
+    async def submit_stack(self, name: str, action: str) -> Job:
+        """Accept waking the stack for a person (it then stays up) or putting it to sleep."""
+        self._require_running(name, await self._present(name))
+        return await self._submit(f"stack-{action}", name, JobOptions())
+
+    async def accept_outstanding(self, name: str, request: AcceptRequest) -> InstanceView:
+        """Give an outstanding restore up: the state in that backup is no longer waited for."""
+        status = await self._status(name)
+        directory = self._directory(name)
+        config = directory.load_config()
+        outstanding = config.restore_outstanding if config else None
+        if outstanding is None or request.backup not in {None, outstanding}:
+            raise NoRestoreOutstanding(
+                f"no restore of {request.backup or 'any backup'} is outstanding on instance {name!r}",
+                instance_name=name,
+                backup=outstanding,
+            )
+        active = await self._world.store.active_job(name)
+        if active is not None:
+            raise OperationInProgress(
+                f"job {active.id} ({active.type}) is active on instance {name!r}",
+                remedy="Wait for it, or cancel it.",
+                instance_name=name,
+                job_id=active.id,
+            )
+        directory.update_config(restore_outstanding=None, outstanding_also_missing=[])
+        return await self._view(name, status)
+
+    async def _submit(self, kind: str, name: str, request: JobOptions) -> Job:
+        workflow = self._world.settings.workflow
+        seconds = min(request.timeout_seconds or workflow.job_timeout_seconds, workflow.max_job_timeout_seconds)
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+        body = request.model_dump(mode="json", by_alias=True)
+        job = await self._world.store.create(kind, name, body, deadline, request.labels)
+        self._reconciler.wake()
+        return job
+
+    async def _status(self, name: str) -> ClusterStatus:
+        check_instance_name(name)
+        status = await self._world.clusters.state(name)
+        if status.state is PowerState.ABSENT and not self._directory(name).exists():
+            raise InstanceNotFound(
+                f"there is no instance {name!r}", remedy="List the instances with GET /instances.", instance_name=name
+            )
+        return status
+
+    async def _present(self, name: str) -> ClusterStatus:
+        status = await self._status(name)
+        if status.state is PowerState.ABSENT:
+            raise ClusterAbsent(
+                f"instance {name!r} has no cluster",
+                remedy=f"Create it with `kecs start --instance {name}`; its backups stay where they are.",
+                instance_name=name,
+            )
+        if status.state is PowerState.UNKNOWN:
+            raise ClusterStateUnknown(
+                f"the power driver cannot tell whether {name!r} runs: {status.detail}",
+                remedy="Check that the container engine answers, then try again.",
+                instance_name=name,
+            )
+        return status
+
+    @staticmethod
+    def _require_running(name: str, status: ClusterStatus) -> None:
+        if status.state is not PowerState.RUNNING:
+            raise InstanceNotRunning(
+                f"instance {name!r} is {status.state}",
+                remedy=f"Start it first: POST /instances/{name}/start.",
+                instance_name=name,
+            )
+
+    def _refuse_outstanding(self, name: str) -> None:
+        config = self._directory(name).load_config()
+        if config is not None and config.restore_outstanding:
+            raise outstanding_error(name, config.restore_outstanding)
+
+    async def _known_backup(self, name: str, wish: RestoreOptions) -> None:
+        if wish.backup_id is not None and await self._world.store.find_backup(name, wish.backup_id) is None:
+            raise _backup_not_found(name, wish.backup_id)
+
+    def _directory(self, name: str) -> InstanceDirectory:
+        return InstanceDirectory.open(self._world.settings.instances_directory, name)
+
+    async def _view(self, name: str, status: ClusterStatus) -> InstanceView:
+        config = self._directory(name).load_config()
+        records = [record for record in await self._world.store.list_backups(name) if record.status != "deleted"]
+        proven = next((record for record in records if record.status == "proven" and record.scope == "full"), None)
+        active = await self._world.store.active_job(name)
+        outstanding = None
+        if config is not None and config.restore_outstanding:
+            outstanding = OutstandingView(
+                backup=config.restore_outstanding,
+                also_missing=config.outstanding_also_missing,
+                ways_out=[f"POST /instances/{name}/start", f"POST /instances/{name}/restore-outstanding/accept"],
+            )
+        still_off = config is not None and status.off_epoch == config.off_epoch
+        return InstanceView(
+            name=name,
+            state=status.state,
+            detail=status.detail,
+            instance_id=config.instance_id if config else None,
+            cluster_uid=config.cluster_uid if config else None,
+            restore_outstanding=outstanding,
+            last_proven_backup=proven.name if proven else None,
+            last_proven_at=proven.proven_at.isoformat() if proven and proven.proven_at else None,
+            stopped_with=config.stopped_with if config and still_off and status.state is PowerState.STOPPED else None,
+            storage_bytes=sum(record.size_bytes or 0 for record in records),
+            active_job=active.id if active else None,
+            links={
+                "self": f"/instances/{name}",
+                "backups": f"/instances/{name}/backups",
+                "preflight": f"/instances/{name}/preflight",
+                "stats": f"/instances/{name}/stats",
+                "jobs": f"/jobs?instance={name}",
+            },
+        )
+
+
+def _backup_not_found(instance: str, backup: str) -> ServiceError:
+    return BackupNotFound(
+        f"instance {instance!r} has no backup {backup!r}",
+        remedy=f"List what there is with GET /instances/{instance}/backups.",
+        instance_name=instance,
+        backup=backup,
+    )

@@ -1,0 +1,78 @@
+"""The story of a start: power on, find out which cluster this is, and bring back what is missing."""
+
+from app.errors import RestoreFailed, ServiceError
+from app.jobs.journal import Journal
+from app.ports import PowerState
+from app.workflows.identity import identify_and_decide, note_restore_pending, was_on
+from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
+from app.workflows.power import power_on, read_power, require_running, wait_for_api
+from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
+from app.workflows.restoring import MOST_LISTED, list_other_backups, repair, restore
+from app.workflows.world import InstanceSession
+
+
+async def start_instance(request: StartRequest, session: InstanceSession, journal: Journal) -> StartResult:
+    """Power the cluster on and bring back what the newest proven backup has and the cluster has not."""
+    before = await journal.step(read_power, session)
+    if before.state is not PowerState.RUNNING:
+        await journal.step(note_restore_pending, session, before)
+        await journal.step(power_on, session)
+    await journal.step(wait_for_api, session)
+    return await bring_back(request.restore, session, journal, was_running=was_on(before))
+
+
+async def restore_instance(request: RestoreRequest, session: InstanceSession, journal: Journal) -> StartResult:
+    """Bring a backup back into a running cluster."""
+    require_running(session, await read_power(session))
+    return await bring_back(request.restore, session, journal, was_running=True)
+
+
+async def bring_back(
+    wish: RestoreOptions, session: InstanceSession, journal: Journal, *, was_running: bool
+) -> StartResult:
+    """Do what the cluster's identity asks for; a restore that fails is a warning and a running cluster."""
+    decision = await journal.step(identify_and_decide, session, wish)
+    restored = None
+    try:
+        restored = await carry_out(decision, wish, session, journal)
+        refuse_missing(session, restored)
+    except ServiceError as error:
+        if wish.required:
+            raise
+        await journal.warn("restore-failed", error.detail, cause=error.code, remedy=error.remedy, **error.extras)
+    others = []
+    if decision.action in {"record", "nothing-to-restore"}:
+        others = await journal.step(list_other_backups, session)
+    config = session.directory.load_config()
+    return StartResult(
+        noop=was_running and restored is None and decision.backup is None,
+        action=decision.action,
+        reason=decision.reason,
+        backup=restored.backup if restored else decision.backup,
+        restored=restored,
+        restore_outstanding=config.restore_outstanding if config else None,
+        other_backups=others,
+    )
+
+
+def refuse_missing(session: InstanceSession, restored: RestoreOutcome | None) -> None:
+    """A restore that left objects out has failed, whatever Velero says of it."""
+    missing = restored.comparison.missing if restored else []
+    if restored is not None and missing:
+        raise RestoreFailed(
+            f"{len(missing)} objects did not come back: {', '.join(missing[:5])}",
+            remedy=f"Start again, or give them up: POST /instances/{session.instance}/restore-outstanding/accept.",
+            backup=restored.backup,
+            missing=missing[:MOST_LISTED],
+        )
+
+
+async def carry_out(
+    decision: Decision, wish: RestoreOptions, session: InstanceSession, journal: Journal
+) -> RestoreOutcome | None:
+    """Repair, restore, or nothing at all."""
+    if decision.backup is None or decision.action == "power-on-only":
+        return None
+    if decision.action == "repair":
+        return await repair(decision.backup, session, journal)
+    return await restore(decision, wish, session, journal)

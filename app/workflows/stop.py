@@ -1,0 +1,97 @@
+"""The story of a stop: back up, prove, and only then power off."""
+
+from datetime import UTC, datetime, timedelta
+
+from app.errors import ProofExpired, ServiceError
+from app.jobs.journal import Journal
+from app.ports import PowerState
+from app.workflows.backing_up import make_proven_backup
+from app.workflows.changes import list_changes_since_backup
+from app.workflows.outcomes import ChangedObject, PowerReading, ProvenBackup, StopResult
+from app.workflows.power import power_off, read_power, require_running, verify_off
+from app.workflows.requests import StopRequest
+from app.workflows.stack import sleep_stack
+from app.workflows.world import InstanceSession
+
+
+async def stop_instance(request: StopRequest, session: InstanceSession, journal: Journal) -> StopResult:
+    """Back the instance up, prove the backup, then power its cluster off."""
+    reading = await read_power(session)
+    resumed = journal.power_off_begun and reading.state is not PowerState.RUNNING
+    if reading.state is PowerState.STOPPED and not resumed:
+        return already_off(session, reading)
+    if request.backup.mode == "skip":
+        return await power_off_unprotected(session, journal, "no backup was asked for")
+    if not resumed:
+        require_running(session, reading)
+    try:
+        backup, changed = await prove_within_tries(request, session, journal, resumed=resumed)
+    except ServiceError as error:
+        if request.backup.mode != "best_effort" or error.status == 409:
+            raise
+        await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
+        return await power_off_unprotected(session, journal, error.detail)
+    await journal.point_of_no_return()
+    await journal.step(power_off, session)
+    off = await journal.step(verify_off, session)
+    remember_stop(session, off, stopped_with=backup.ref.name if backup.scope.full else None)
+    return StopResult(
+        protected=True,
+        backup=backup.ref.name,
+        proof=backup.proof,
+        changed_since_backup=changed,
+        not_saved=backup.not_saved,
+        pruned=backup.pruned,
+        power_off=session.settings.workflow.power_off,
+    )
+
+
+async def prove_within_tries(
+    request: StopRequest, session: InstanceSession, journal: Journal, *, resumed: bool
+) -> tuple[ProvenBackup, list[ChangedObject]]:
+    """A proof that is fresh at this moment; one that has grown old is thrown away and made anew.
+
+    ``resumed``: the power-off has begun already and the cluster does not answer any more, so the recorded try
+    stands and only the rest of the power-off is left to do.
+    """
+    first = journal.last_try if resumed else journal.next_try
+    for number in range(first, first + session.settings.workflow.max_backup_tries):
+        attempt = journal.with_try(number)
+        backup = await make_proven_backup("stop-backup", request.backup, session, attempt)
+        await attempt.optional_step(sleep_stack, session)
+        changed = await attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory)
+        age = datetime.now(UTC) - backup.proof.finished_at
+        if resumed or age <= timedelta(seconds=session.settings.workflow.proof_max_age_seconds):
+            return backup, changed
+        await journal.warn(
+            "proof-expired",
+            f"the proof of {backup.ref.name} was {age.total_seconds():.0f} s old",
+            backup=backup.ref.name,
+        )
+    raise ProofExpired(
+        "every proof was too old when the power-off was due; the cluster runs on",
+        remedy="Try again when the machine is less busy, or raise KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS.",
+    )
+
+
+async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
+    """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
+    await journal.point_of_no_return()
+    await journal.step(power_off, session)
+    off = await journal.step(verify_off, session)
+    remember_stop(session, off, stopped_with=None)
+    return StopResult(protected=False, power_off=session.settings.workflow.power_off, reason=reason)
+
+
+def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
+    """The answer for a cluster that is off: protected only if a proven stop of ours turned it off."""
+    config = session.directory.load_config()
+    backup = config.stopped_with if config is not None and config.off_epoch == reading.off_epoch else None
+    reason = "it was off already" if backup else "it was off already, and no proven stop turned it off"
+    return StopResult(noop=True, protected=backup is not None, backup=backup, reason=reason)
+
+
+def remember_stop(session: InstanceSession, off: PowerReading, *, stopped_with: str | None) -> None:
+    """Store what the next start decides by: the ``off_epoch`` and the backup that holds the state."""
+    if session.directory.load_config() is not None:
+        session.directory.update_config(off_epoch=off.off_epoch, stopped_with=stopped_with)

@@ -1,0 +1,104 @@
+"""What a workflow works with: the process-wide world, and one attempt's own access to one instance."""
+
+import asyncio
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.host.credentials import ensure_credentials
+from app.host.instance_directory import InstanceDirectory
+from app.jobs.repository import JobStore
+from app.kubernetes.client import KubeClient
+from app.kubernetes.port_forward import PortForward
+from app.ports import Clusters
+from app.settings import Settings
+from app.storage import layout
+from app.storage.s3 import S3Store
+from app.velero.client import VeleroClient
+
+
+@dataclass(frozen=True)
+class World:
+    """What is the same for every job of this process."""
+
+    settings: Settings
+    clusters: Clusters
+    store: JobStore
+
+
+class InstanceSession:
+    """One attempt's access to one instance: opened when first asked for, closed with the attempt.
+
+    Access is never a step's result: a resumed attempt makes its own, since ports, certificates and credentials
+    may have changed meanwhile.
+    """
+
+    def __init__(self, world: World, instance: str) -> None:
+        self.world = world
+        self.instance = instance
+        self.settings = world.settings
+        self.directory = InstanceDirectory.open(world.settings.instances_directory, instance)
+        self._opened = AsyncExitStack()
+        self._lock = asyncio.Lock()
+        self._kube: KubeClient | None = None
+        self._objects: S3Store | None = None
+        self._archives: dict[str, Path] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.forget_access()
+
+    @property
+    def instance_id(self) -> str:
+        """The instance's own id; raises when it was never recorded."""
+        return self.directory.update_config().instance_id
+
+    async def kube(self) -> KubeClient:
+        """The cluster's API, connected with a fresh kubeconfig of the power driver."""
+        async with self._lock:
+            if self._kube is None:
+                access = await self.world.clusters.access(self.instance)
+                self._kube = await self._opened.enter_async_context(await KubeClient.connect(access))
+            return self._kube
+
+    async def velero(self) -> VeleroClient:
+        """Velero's custom resources in that cluster."""
+        return VeleroClient(await self.kube(), namespace=self.settings.stack.namespace)
+
+    async def objects(self) -> S3Store:
+        """The instance's MinIO through a port-forward of the API server; the stack must be awake."""
+        kube = await self.kube()
+        async with self._lock:
+            if self._objects is None:
+                forward = await self._opened.enter_async_context(
+                    PortForward(kube, self.settings.stack.namespace, "minio", 9000)
+                )
+                credentials = ensure_credentials(self.directory)
+                store = S3Store(forward.url, credentials, self.settings.stack.bucket)
+                self._objects = await self._opened.enter_async_context(store)
+            return self._objects
+
+    async def archive(self, backup: str) -> Path:
+        """The backup's tarball on this machine's disk, downloaded once per attempt and removed at its end."""
+        if backup not in self._archives:
+            store = await self.objects()
+            scratch = Path(self._opened.enter_context(tempfile.TemporaryDirectory(prefix="kecs-state-")))
+            path = scratch / "contents.tar.gz"
+            await store.download(layout.contents_key(backup), path)
+            self._archives[backup] = path
+        return self._archives[backup]
+
+    async def forget_access(self) -> None:
+        """Close every connection; after a power change nothing of it is valid any more."""
+        opened, self._opened = self._opened, AsyncExitStack()
+        self._kube = None
+        self._objects = None
+        self._archives = {}
+        await opened.aclose()

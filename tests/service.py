@@ -1,0 +1,103 @@
+"""The service as its users meet it: a real process on a loopback port, driven over HTTP."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_SECONDS = 20
+JOB_SECONDS = 50
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningService:
+    """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id."""
+
+    def __init__(self, state_dir: Path, settings: dict[str, str]) -> None:
+        self.state_dir = state_dir
+        self.port = free_port()
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.log = state_dir / "service.log"
+        self._environment = os.environ | {f"KECS_STATE_{key}": value for key, value in settings.items()}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready."""
+        arguments = ["serve", "--sandbox", "--state-dir", str(self.state_dir), "--port", str(self.port)]
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "app.cli.main", *arguments, env=self._environment, stdout=log, stderr=log
+            )
+        async with asyncio.timeout(READY_SECONDS):
+            while not await self._ready():
+                assert self._process.returncode is None, self.log.read_text()[-3000:]
+                await asyncio.sleep(0.05)
+
+    async def _ready(self) -> bool:
+        try:
+            return (await self.client.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        await self._end(signal.SIGKILL)
+
+    async def close(self) -> None:
+        """SIGTERM, and the client closed."""
+        await self._end(signal.SIGTERM)
+        await self.client.aclose()
+
+    async def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(how)
+            async with asyncio.timeout(READY_SECONDS):
+                await self._process.wait()
+
+    async def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        """One POST; no body at all when none is given, as with ``curl -X POST``."""
+        return await self.client.post(path, json=body) if body is not None else await self.client.post(path)
+
+    async def run(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Submit an operation and give back its job once it has ended."""
+        response = await self.post(path, body)
+        assert response.status_code == 202, response.text
+        return await self.ended(response.json()["id"])
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended; survives restarts of the service meanwhile."""
+        async with asyncio.timeout(JOB_SECONDS):
+            while True:
+                try:
+                    response = await self.client.get(f"/jobs/{job_id}", params={"wait": 10})
+                except httpx.TransportError:
+                    await asyncio.sleep(0.1)
+                    continue
+                job: dict[str, Any] = response.json()
+                if job["status"] in {"succeeded", "failed", "cancelled"}:
+                    return job
+
+
+@asynccontextmanager
+async def running_service(state_dir: Path, **settings: str) -> AsyncIterator[RunningService]:
+    """A ready service over ``state_dir``; settings without the prefix, e.g. ``WORKFLOW__KEEP_LAST="2"``."""
+    service = RunningService(state_dir, settings)
+    try:
+        await service.start()
+        yield service
+    finally:
+        await service.close()
