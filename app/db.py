@@ -7,20 +7,25 @@ Postgres works by URL; its driver is the deployer's choice.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from app.errors import ServiceError
 from app.settings import Settings
 
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+#: What the driver raises for a mistake of the caller and not for a store that does not work.
+CALLERS_MISTAKES = (IntegrityError, ProgrammingError, DataError)
+
+T = TypeVar("T")
 
 
 class DatabaseError(ServiceError):
@@ -30,7 +35,7 @@ class DatabaseError(ServiceError):
 
 
 class Database:
-    """Sessions over one engine. ``read`` sees a snapshot; ``write`` is one transaction, committed at its end."""
+    """Sessions over one engine: ``read`` for a query, ``write`` for one transaction, committed at its end."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -73,7 +78,7 @@ class Database:
             await session.commit()
 
     async def migrate(self) -> None:
-        """Bring the schema up to this version of the code."""
+        """Bring the schema up to this version of the code, wholly or not at all."""
         from alembic import command
         from alembic.config import Config
 
@@ -85,26 +90,24 @@ class Database:
             command.upgrade(configuration, "head")
 
         async with self._translated(), self._engine.connect() as connection:
-            await _run_migrations(connection, upgrade)
+            if self.is_sqlite:
+                # Alembic opens no transaction on SQLite; without one, a crash would leave half a schema.
+                await connection.execute(text("BEGIN IMMEDIATE"))
+            await connection.run_sync(upgrade)
+            await connection.commit()
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except CALLERS_MISTAKES:
+            raise
+        except (DBAPIError, PoolTimeoutError) as error:
+            reason = getattr(error, "orig", None) or error
             raise DatabaseError(
-                f"the database cannot be used: {str(error.orig)[:200]}",
+                f"the database cannot be used: {str(reason)[:200]}",
                 remedy="Check the disk's free space and the rights on the state directory.",
             ) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseError("the connection to the database was lost") from error
-            raise
-
-
-async def _run_migrations(connection: AsyncConnection, upgrade: Any) -> None:
-    await connection.run_sync(upgrade)
-    await connection.commit()
 
 
 def database_url(settings: Settings) -> str:
@@ -136,11 +139,20 @@ def _prepare_sqlite(engine: Any) -> None:
         cursor.close()
 
 
-async def shielded(work: Any) -> Any:
-    """Await ``work`` to its end even if the caller is cancelled meanwhile: an end must be written."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Await a write to its end even if the caller is cancelled meanwhile, once or more often.
+
+    The cancellation is raised afterwards: a write cut in two would leave neither the row nor the connection
+    in a known state.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()  # the cancellation is what the caller hears of; a later look at the row tells the rest
+        raise cancelled
+    return task.result()

@@ -15,10 +15,11 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
-from app.db import shielded
-from app.errors import ServiceError, TemporaryError
+from app.db import DatabaseError, shielded
+from app.errors import ServiceError, StepTimeout, TemporaryError
 from app.jobs.models import Job
 from app.jobs.repository import JobStore, now
+from app.logs import bound
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class JobView:
     request: dict[str, Any]
     attempt: int
     created_at: datetime
+    deadline_at: datetime
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,15 @@ class _Shared:
 
 @dataclass(frozen=True)
 class Journal:
-    """One attempt of one job; ``with_try`` gives the view whose step keys carry another try."""
+    """One attempt of one job; ``with_try`` gives the view whose step keys carry another try.
+
+    An error of the database is never a step's end: it goes through, and the job is taken up again.
+    """
 
     job: JobView
     _shared: _Shared
     try_number: int = 1
+    step_timeout_seconds: float | None = None
 
     @classmethod
     async def open(cls, store: JobStore, job: Job, *, retry_timeout_seconds: float) -> "Journal":
@@ -90,7 +96,7 @@ class Journal:
             for step in await store.steps(job.id)
             if step.finished_at is not None
         }
-        view = JobView(job.id, job.type, job.instance, job.request, job.attempt, job.created_at)
+        view = JobView(job.id, job.type, job.instance, job.request, job.attempt, job.created_at, job.deadline_at)
         return cls(view, _Shared(store, steps, retry_timeout_seconds, job.power_off_begun_at is not None))
 
     @property
@@ -112,6 +118,10 @@ class Journal:
         """The same job's journal for another try."""
         return replace(self, try_number=number)
 
+    def bounded(self, seconds: float) -> "Journal":
+        """The same journal with a deadline of its own for each step, besides the job's: ``StepTimeout``."""
+        return replace(self, step_timeout_seconds=seconds)
+
     async def step(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a step, or give back what it gave when it ran. Its result must survive JSON."""
         key = self._key(function)
@@ -121,9 +131,13 @@ class Journal:
             if recorded.error is not None:
                 raise RecordedFailure(recorded.error)
             return adapter.validate_python(recorded.result)
-        await self._shared.store.begin_step(self.job.id, key)
+        await shielded(self._shared.store.begin_step(self.job.id, key))
+        self._shared.progress_at = -PROGRESS_INTERVAL_SECONDS
         try:
-            value = await self._retried(key, lambda: function(*args, **kwargs))
+            with bound(step=key):
+                value = await self._within_time(key, lambda: function(*args, **kwargs))
+        except DatabaseError:
+            raise
         except ServiceError as error:
             await self._end(key, RecordedStep("failed", None, error.problem()))
             raise
@@ -139,6 +153,8 @@ class Journal:
         """Run a step whose failure is only a warning; None then."""
         try:
             return await self.step(function, *args, **kwargs)
+        except DatabaseError:
+            raise
         except ServiceError as error:
             await self.warn(f"{self._name(function)}-failed", error.detail, cause=error.code)
             return None
@@ -146,7 +162,7 @@ class Journal:
     async def warn(self, code: str, detail: str, **extras: Any) -> None:
         """Add a warning to the job: something the user should know though the job goes on."""
         logger.warning("%s", detail, extra={"action": "warning", "code": code})
-        await self._shared.store.add_warning(self.job.id, {"code": code, "detail": detail, **extras})
+        await shielded(self._shared.store.add_warning(self.job.id, {"code": code, "detail": detail, **extras}))
 
     async def progress(self, message: str, *, items_done: int | None = None, items_total: int | None = None) -> None:
         """Say how far the step is; written at most twice a second."""
@@ -156,17 +172,25 @@ class Journal:
         self._shared.progress_at = clock
         percent = round(100 * items_done / items_total) if items_done and items_total else None
         progress = {"message": message, "percent": percent, "items_done": items_done, "items_total": items_total}
-        await self._shared.store.update(self.job.id, progress=progress)
+        await shielded(self._shared.store.set_progress(self.job.id, progress))
 
     async def record(self, *, backup: str) -> None:
         """Set the job's backup, for those who look at it meanwhile."""
-        await self._shared.store.update(self.job.id, backup=backup)
+        await shielded(self._shared.store.set_backup(self.job.id, backup))
 
     async def point_of_no_return(self) -> None:
         """Journal ``power_off_begun``: from here on the job cannot be cancelled. A cancel that came first wins."""
-        if not await self._shared.store.pass_point_of_no_return(self.job.id):
+        if not await shielded(self._shared.store.pass_point_of_no_return(self.job.id)):
             raise asyncio.CancelledError
         self._shared.power_off_begun = True
+
+    async def _within_time(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self.step_timeout_seconds):
+                return await self._retried(key, run)
+        except TimeoutError as error:
+            # Ours or one of a library; the job's own deadline would have come as a cancellation.
+            raise StepTimeout(f"step {key!r} did not end in time", step=key) from error
 
     async def _retried(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time
@@ -180,7 +204,7 @@ class Journal:
                 if clock() + pause > until:
                     raise
                 data = {"step": key, "error": error.problem(), "pause_seconds": round(pause, 3)}
-                await self._shared.store.add_event(self.job.id, "step.retried", data)
+                await shielded(self._shared.store.add_event(self.job.id, "step.retried", data))
                 await asyncio.sleep(pause)
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -27,9 +28,18 @@ TICK_SECONDS = 1.0
 SHUTDOWN_SECONDS = 10.0
 #: Instances that had a job this lately are looked at once after a start of the service.
 UNSETTLED_SINCE = timedelta(days=1)
+FIRST_SETTLE_DELAY_SECONDS = 1.0
 LONGEST_SETTLE_DELAY_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Unsettled:
+    """An instance that must be brought to rest: when to try (the loop's clock), and how long to pause after that."""
+
+    due: float = 0.0
+    delay_seconds: float = FIRST_SETTLE_DELAY_SECONDS
 
 
 class Reconciler:
@@ -50,14 +60,16 @@ class Reconciler:
         self._news = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
-        self._unsettled: dict[str, float] = {}
+        #: When the jobs begun by this process must end, by the loop's clock.
+        self._limits: dict[str, float] = {}
+        self._unsettled: dict[str, _Unsettled] = {}
         self._settling: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         if self._on_idle is not None:
             recent = await self._store.instances_with_jobs_since(now() - UNSETTLED_SINCE)
-            self._unsettled = dict.fromkeys(recent, 0.0)
+            self._unsettled = dict.fromkeys(recent, _Unsettled())
         self._loop = asyncio.create_task(self._run_forever(), name="reconciler")
         return self
 
@@ -94,6 +106,9 @@ class Reconciler:
                 await self._turn()
             except ServiceError as error:
                 logger.error("%s", error.detail, extra={"action": "reconcile-failed"})  # noqa: TRY400 - says it all
+            except Exception:
+                # Nothing may end this loop: without it no job would ever run again.
+                logger.exception("the jobs could not be looked at", extra={"action": "reconcile-failed"})
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._wake.wait()
@@ -107,76 +122,86 @@ class Reconciler:
             elif task is not None and job.status == JobStatus.CANCELLING and job.id not in self._cancelled:
                 self._cancelled.add(job.id)
                 task.cancel()
+        self._limits = {job.id: self._limits[job.id] for job in jobs if job.id in self._limits}
         self._settle_idle({job.instance for job in jobs})
 
     def _settle_idle(self, busy: set[str]) -> None:
         clock = asyncio.get_running_loop().time()
-        for instance, due in list(self._unsettled.items()):
-            if instance not in busy and instance not in self._settling and due <= clock:
+        for instance, unsettled in self._unsettled.items():
+            if instance not in busy and instance not in self._settling and unsettled.due <= clock:
                 self._settling[instance] = asyncio.create_task(self._settle(instance), name=f"settle {instance}")
 
     async def _settle(self, instance: str) -> None:
-        """Bring an idle instance to rest; a failure is tried again later, with growing pauses."""
+        """Bring an idle instance to rest; a failure is tried again later, the slot being free meanwhile."""
         assert self._on_idle is not None  # noqa: S101 - only instances noted because of it come here
-        delay = 1.0
         try:
-            while True:
-                try:
-                    await self._on_idle(instance)
-                except (ServiceError, TimeoutError) as error:
-                    logger.info("instance %s is not at rest: %s", instance, error, extra={"action": "settle-failed"})
-                    if any(job.instance == instance for job in await self._store.active_jobs()):
-                        return
-                    await asyncio.sleep(delay)
-                    delay = min(delay * 2, LONGEST_SETTLE_DELAY_SECONDS)
-                else:
-                    self._unsettled.pop(instance, None)
-                    return
-        except ServiceError as error:
-            logger.warning("%s", error.detail, extra={"action": "settle-failed"})
+            with bound(instance=instance):
+                await self._on_idle(instance)
+        except (ServiceError, TimeoutError) as error:
+            logger.info("instance %s is not at rest: %s", instance, error, extra={"action": "settle-failed"})
+            self._settle_later(instance)
+        except Exception:
+            logger.exception("instance %s could not be brought to rest", instance, extra={"action": "settle-crashed"})
+            self._settle_later(instance)
+        else:
+            self._unsettled.pop(instance, None)
         finally:
             self._settling.pop(instance, None)
             self.wake()
 
+    def _settle_later(self, instance: str) -> None:
+        delay = self._unsettled[instance].delay_seconds
+        due = asyncio.get_running_loop().time() + delay
+        self._unsettled[instance] = _Unsettled(due, min(delay * 2, LONGEST_SETTLE_DELAY_SECONDS))
+
     async def _run(self, job: Job) -> None:
-        """One attempt, to a recorded end; a cancelled service or a lost database leaves the job active."""
+        """One attempt; a lost database leaves the job active, to be taken up again at a later turn."""
         with bound(job_id=job.id, instance=job.instance):
             try:
-                await self._attempt(job)
-            except asyncio.CancelledError:
-                if (await shielded(self._store.get(job.id))).status == JobStatus.CANCELLING:
-                    await shielded(self._store.finish(job.id, JobStatus.CANCELLED))
+                await self._run_to_its_end(job)
             except DatabaseError as error:
                 logger.error("%s", error.detail, extra={"action": "store-failed"})  # noqa: TRY400 - says it all
                 await asyncio.sleep(TICK_SECONDS)
-            except ServiceError as error:
-                await self._fail(job, error)
             except Exception:
-                logger.exception("job %s failed unexpectedly", job.id, extra={"action": "job-crashed"})
-                await self._fail(job, ServiceError("an unexpected error; the service's log has the details"))
+                logger.exception("job %s has no recorded end", job.id, extra={"action": "job-crashed"})
+                await asyncio.sleep(TICK_SECONDS)
             finally:
                 self._tasks.pop(job.id, None)
                 self._cancelled.discard(job.id)
                 if self._on_idle is not None:
-                    self._unsettled[job.instance] = 0.0
+                    self._unsettled[job.instance] = _Unsettled()
                 self._announce()
 
-    async def _attempt(self, queued: Job) -> None:
-        if queued.status == JobStatus.CANCELLING:
-            await self._store.finish(queued.id, JobStatus.CANCELLED)
+    async def _run_to_its_end(self, job: Job) -> None:
+        """Run a job and record how it ended; the end of the service is not the job's, which stays active."""
+        try:
+            await self._attempt(job)
+        except asyncio.CancelledError:
+            if (await shielded(self._store.get(job.id))).status == JobStatus.CANCELLING:
+                await shielded(self._store.finish(job.id, JobStatus.CANCELLED))
+        except DatabaseError:
+            raise
+        except ServiceError as error:
+            await self._fail(job, error)
+        except Exception:
+            logger.exception("job %s failed unexpectedly", job.id, extra={"action": "job-crashed"})
+            await self._fail(job, ServiceError("an unexpected error; the service's log has the details"))
+
+    async def _attempt(self, known: Job) -> None:
+        # A job taken up again by the same process, after an error of the database, is still in its old attempt.
+        job = await shielded(self._store.begin_attempt(known.id, counted=known.id not in self._limits))
+        if job.status == JobStatus.CANCELLING:
+            await shielded(self._store.finish(job.id, JobStatus.CANCELLED))
+        if job.status != JobStatus.RUNNING:
             return
-        job = await self._store.begin_attempt(queued.id)
         if job.attempt > self._settings.max_attempts:
             raise TooManyAttempts(
                 f"the job was interrupted {job.attempt - 1} times; the cluster is left as it is",
                 remedy="Look at the instance's state and submit the operation again.",
             )
         journal = await Journal.open(self._store, job, retry_timeout_seconds=self._settings.retry_timeout_seconds)
-        seconds = (job.deadline_at - now()).total_seconds()
-        if job.attempt > 1:
-            seconds = max(seconds, self._settings.resume_grace_seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with asyncio.timeout_at(self._limits.setdefault(job.id, self._limit(job))) as limit:
                 result = await self._runners[job.type](journal)
         except TimeoutError:
             if not limit.expired():
@@ -188,6 +213,13 @@ class Reconciler:
                 step=step,
             ) from None
         await shielded(self._store.finish(job.id, JobStatus.SUCCEEDED, result=result))
+
+    def _limit(self, job: Job) -> float:
+        """The loop's time at which the job must have ended; one resumed after a crash gets its grace."""
+        seconds = (job.deadline_at - now()).total_seconds()
+        if job.attempt > 1:
+            seconds = max(seconds, self._settings.resume_grace_seconds)
+        return asyncio.get_running_loop().time() + seconds
 
     async def _fail(self, job: Job, error: ServiceError) -> None:
         logger.warning("job %s failed: %s", job.id, error.detail, extra={"action": "job-failed", "code": error.code})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from uuid6 import uuid7
 
@@ -107,28 +108,32 @@ class JobStore:
         async with self._database.read() as session:
             return set((await session.execute(query)).scalars().all())
 
-    async def begin_attempt(self, job_id: str) -> Job:
-        """Count one more attempt and mark the job running."""
+    async def begin_attempt(self, job_id: str, *, counted: bool = True) -> Job:
+        """Mark the job running, normally in one more attempt; one that is cancelling or has ended is left as it is."""
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
-            job.attempt += 1
-            job.started_at = job.started_at or now()
-            if job.status == JobStatus.QUEUED:
+            job = await _locked(session, job_id)
+            if job.status in {JobStatus.QUEUED, JobStatus.RUNNING}:
                 job.status = JobStatus.RUNNING
-            session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
+                job.attempt += counted
+                job.started_at = job.started_at or now()
+                session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
             return job
 
-    async def update(self, job_id: str, **fields: Any) -> None:
-        """Set plain fields of a job that is still active."""
+    async def set_backup(self, job_id: str, backup: str) -> None:
+        """Name the backup a job makes or restores."""
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
-            if job.status in ACTIVE:
-                job.sqlmodel_update(fields)
+            (await _locked(session, job_id)).backup = backup
+
+    async def set_progress(self, job_id: str, progress: dict[str, Any]) -> None:
+        """Say how far the current step of a job is, in its row and as an event."""
+        async with self._database.write() as session:
+            (await _locked(session, job_id)).progress = progress
+            session.add(_event(job_id, "progress", progress))
 
     async def add_warning(self, job_id: str, warning: dict[str, Any]) -> None:
         """Append a warning, once: a step that runs again must not say it twice."""
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
+            job = await _locked(session, job_id)
             if warning not in job.warnings:
                 job.warnings = [*job.warnings, warning]
                 session.add(_event(job_id, "warning", warning))
@@ -146,20 +151,24 @@ class JobStore:
         result: dict[str, Any] | None = None,
         error: dict[str, Any] | None = None,
     ) -> None:
-        """Write a job's end; an ended job is left as it is."""
+        """Write a job's end, and that of the step it ended in; an ended job is left as it is."""
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
+            job = await _locked(session, job_id)
             if job.status in ENDED:
                 return
             job.status, job.result, job.error = status, result, error
             job.finished_at, job.step, job.progress = now(), None, None
+            unfinished = select(JobStep).where(col(JobStep.job_id) == job_id, col(JobStep.finished_at).is_(None))
+            how = JobStatus.FAILED if status == JobStatus.FAILED else JobStatus.CANCELLED
+            for step in (await session.execute(unfinished)).scalars().all():
+                _end_step(session, step, how, error=error)
             session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
 
     async def request_cancel(self, job_id: str) -> Job:
         """Mark a job for cancelling, decided against the point of no return in one transaction."""
         await self.get(job_id)
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
+            job = await _locked(session, job_id)
             if job.status in ENDED:
                 raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
             if job.power_off_begun_at is not None:
@@ -174,7 +183,7 @@ class JobStore:
     async def pass_point_of_no_return(self, job_id: str) -> bool:
         """Journal ``power_off_begun``; False when a cancel came first."""
         async with self._database.write() as session:
-            job = await session.get_one(Job, job_id)
+            job = await _locked(session, job_id)
             if job.status == JobStatus.CANCELLING:
                 return False
             job.power_off_begun_at = job.power_off_begun_at or now()
@@ -191,7 +200,7 @@ class JobStore:
         """Note that a step runs now."""
         async with self._database.write() as session:
             await session.merge(JobStep(job_id=job_id, key=key, status="running", started_at=now()))
-            job = await session.get_one(Job, job_id)
+            job = await _locked(session, job_id)
             job.step, job.progress = key, None
             session.add(_event(job_id, "step.started", {"step": key}))
 
@@ -199,10 +208,8 @@ class JobStore:
         """Record a step's end; from now on its result is what the journal gives back."""
         async with self._database.write() as session:
             step = await session.get_one(JobStep, (job_id, key))
-            step.status, step.result, step.error, step.finished_at = status, result, error, now()
-            seconds = (step.finished_at - step.started_at).total_seconds()
-            data = {"step": key, "seconds": round(seconds, 3)} | ({"error": error} if error else {})
-            session.add(_event(job_id, f"step.{status}", data))
+            step.result = result
+            _end_step(session, step, status, error=error)
 
     async def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
         """Events with a higher id than ``after``, oldest first, at most a thousand at a time."""
@@ -258,6 +265,18 @@ class JobStore:
             record = await session.get(BackupRecord, (self.host, instance, name))
             if record is not None:
                 record.status, record.deleted_at = "deleted", now()
+
+
+async def _locked(session: AsyncSession, job_id: str) -> Job:
+    """A job no other transaction can change meanwhile: a row lock where writers run side by side (Postgres)."""
+    return await session.get_one(Job, job_id, with_for_update=True)
+
+
+def _end_step(session: AsyncSession, step: JobStep, status: str, *, error: dict[str, Any] | None) -> None:
+    step.status, step.error, step.finished_at = status, error, now()
+    seconds = (step.finished_at - step.started_at).total_seconds()
+    data = {"step": step.key, "seconds": round(seconds, 3)} | ({"error": error} if error else {})
+    session.add(_event(step.job_id, f"step.{status}", data))
 
 
 def _event(job_id: str, kind: str, data: dict[str, Any]) -> JobEvent:

@@ -40,8 +40,8 @@ class ArchivedObject:
     digest: str
     controller: str
     """UID of its controlling owner, "" if it has none."""
-    finished: bool
-    """A pod or Job that has ended: no restore brings it back."""
+    not_restorable: str
+    """Why no restore brings it back, "" if one does."""
 
 
 @dataclass
@@ -176,13 +176,17 @@ def _archived(found: dict[str, Any], content: bytes) -> ArchivedObject:
         resource_version=str(metadata.get("resourceVersion", "")),
         digest=hashlib.sha256(content).hexdigest(),
         controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
-        finished=is_finished(found),
+        not_restorable=why_not_restorable(found),
     )
 
 
-def is_finished(found: dict[str, Any]) -> bool:
-    """Whether this is a pod or a Job that has ended; Velero restores neither (velero.io/docs, restore reference)."""
-    status = found.get("status") or {}
-    if found.get("kind") == "Pod":
-        return status.get("phase") in {"Succeeded", "Failed"}
-    return found.get("kind") == "Job" and bool(status.get("completionTime"))
+def why_not_restorable(found: dict[str, Any]) -> str:
+    """Why Velero brings an object back under no circumstances, "" if it does (velero.io/docs, restore reference)."""
+    status, spec = found.get("status") or {}, found.get("spec") or {}
+    kind = found.get("kind")
+    ended = kind == "Pod" and status.get("phase") in {"Succeeded", "Failed"}
+    if ended or (kind == "Job" and status.get("completionTime")):
+        return "it has finished"
+    if kind == "PersistentVolume" and spec.get("persistentVolumeReclaimPolicy") == "Delete":
+        return "its claim gets a new volume, without the data"
+    return ""

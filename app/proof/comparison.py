@@ -37,8 +37,8 @@ def restorable_keys(
     for key, item in archive.items.items():
         if not wanted(key):
             continue
-        if item.finished:
-            outcome.not_restorable.append((key, "it has finished"))
+        if item.not_restorable:
+            outcome.not_restorable.append((key, item.not_restorable))
         elif archive.has_controller_of(item):
             outcome.left_to_controller.append(key)
         else:

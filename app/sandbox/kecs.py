@@ -52,7 +52,7 @@ def restoration(store: dict[str, Any]) -> list[Object]:
         selector = {"app": labels["app"], "kecs.dev/service": labels["kecs.dev/service"]}
         container = {"name": service["name"], "image": service["image"]}
         manifests += [
-            _namespace(service["namespace"]),
+            _namespace(service["namespace"], _cluster_labels(labels)),
             {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
@@ -69,7 +69,7 @@ def restoration(store: dict[str, Any]) -> list[Object]:
             namespace = f"ecs-{task['cluster']}"
             container = {"name": "task", "image": task["image"]}
             manifests += [
-                _namespace(namespace),
+                _namespace(namespace, {}),
                 {
                     "apiVersion": "v1",
                     "kind": "Pod",
@@ -80,8 +80,15 @@ def restoration(store: dict[str, Any]) -> list[Object]:
     return manifests
 
 
-def _namespace(name: str) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+def _cluster_labels(labels: dict[str, str]) -> dict[str, str]:
+    """What KECS writes on the namespace of an ECS cluster."""
+    own = {key: labels[key] for key in ("kecs.dev/cluster", "kecs.dev/region")}
+    return {**own, "kecs.dev/managed": "true", "kecs.dev/type": "ecs-cluster"}
+
+
+def _namespace(name: str, labels: dict[str, str]) -> Object:
+    metadata: Object = {"name": name} | ({"labels": labels} if labels else {})
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 if __name__ == "__main__":

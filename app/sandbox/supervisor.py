@@ -185,9 +185,15 @@ async def _end_processes(directory: Path, record: dict[str, Any]) -> None:
 
 
 async def _until_ready(directory: Path) -> None:
-    async with asyncio.timeout(READY_SECONDS):
-        while not await _answers(directory):
-            await asyncio.sleep(POLL_SECONDS)
+    log = directory / "logs" / "api.log"
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await _answers(directory):
+                if not _alive(_load(directory), "api"):
+                    raise SandboxError(f"the sandbox's API server ended at once; see {log}")
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise SandboxError(f"the sandbox's API server did not answer within {READY_SECONDS:g} s; see {log}") from None
 
 
 async def _answers(directory: Path) -> bool:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from app import phases
 from app.errors import BackupFailed, RestoreFailed, StepTimeout
@@ -43,8 +43,7 @@ from app.velero.restoring import RestorePlan
 from app.velero.scope import Scope, backup_policy, backup_spec
 from app.velero.unfinished import UnfinishedWork, list_unfinished
 
-#: A Backup that stays ``ReadyToStart`` this long is edited, which is what wakes it after a restart of the server.
-STUCK_SECONDS = 3.0
+IDLE_SECONDS = 1.0
 POLL_SECONDS = 0.1
 #: How often a Restore is made again that Velero refused because its cache had not seen the Backup yet.
 MOST_REFUSALS = 5
@@ -59,11 +58,15 @@ _OnEvent = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
 class VeleroClient:
-    """The custom resources of one Velero; ``namespace`` is where it lives."""
+    """The custom resources of one Velero; ``namespace`` is where it lives.
 
-    def __init__(self, kube: KubeClient, namespace: str = "velero") -> None:
+    While it waits, it looks for itself whenever a watch has said nothing for ``idle_seconds``.
+    """
+
+    def __init__(self, kube: KubeClient, namespace: str = "velero", *, idle_seconds: float = IDLE_SECONDS) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._idle_seconds = idle_seconds
 
     async def create_backup(
         self,
@@ -140,8 +143,7 @@ class VeleroClient:
             return last.finished
 
         try:
-            async with self._kicked(name):
-                await self._watch(BACKUPS, name, timeout_seconds, on_event)
+            await self._watch(BACKUPS, name, timeout_seconds, on_event)
         except KubernetesNotFound:
             raise BackupFailed(
                 f"backup {name!r} was deleted while it ran", remedy="Try again; see who deletes Backups.", backup=name
@@ -308,40 +310,44 @@ class VeleroClient:
         Raises ``KubernetesNotFound`` when the object is not there or disappears, TimeoutError at the deadline.
         """
         async with asyncio.timeout(timeout_seconds):
-            if await on_event(await self._kube.get(resource, name, self._namespace)):
-                return
-            events = cast("AsyncGenerator[WatchEvent, None]", self._kube.watch(resource, self._namespace, name=name))
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    if event.type == "DELETED":
-                        raise KubernetesNotFound(f"{resource.kind} {name!r} was deleted")
-                    if await on_event(event.object):
-                        return
+            document = await self._kube.get(resource, name, self._namespace)
+            events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+            pump = asyncio.create_task(self._pump(resource, name, events), name=f"watch {name}")
+            try:
+                while not await on_event(document):
+                    document = await self._next_state(resource, name, events, pump)
+            finally:
+                pump.cancel()
+                await asyncio.gather(pump, return_exceptions=True)
 
-    @contextlib.asynccontextmanager
-    async def _kicked(self, name: str) -> AsyncIterator[None]:
-        """Meanwhile, wake the Backup if it is stuck: Velero ignores ReadyToStart ones it finds at its start."""
-        task = asyncio.create_task(self._kick_when_stuck(name), name=f"kick {name}")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async def _pump(self, resource: Resource, name: str, events: asyncio.Queue[WatchEvent]) -> None:
+        async for event in self._kube.watch(resource, self._namespace, name=name):
+            events.put_nowait(event)
 
-    async def _kick_when_stuck(self, name: str) -> None:
-        stuck_since: float | None = None
-        clock = asyncio.get_running_loop().time
+    async def _next_state(
+        self, resource: Resource, name: str, events: asyncio.Queue[WatchEvent], pump: asyncio.Task[None]
+    ) -> dict[str, Any]:
+        """The object after its next change. When nothing is heard, it is looked at: it may have gone before the
+        watch began, or wait for a kick."""
         while True:
-            await asyncio.sleep(STUCK_SECONDS / 3)
-            backup = await self.find_backup(name)
-            if backup is None or backup.phase != "ReadyToStart":
-                stuck_since = None
-            elif stuck_since is None:
-                stuck_since = clock()
-            elif clock() - stuck_since >= STUCK_SECONDS:
-                kicked = {"kecs-state.dev/kicked-at": datetime.now(UTC).isoformat()}
-                await self._kube.merge_patch(BACKUPS, name, {"metadata": {"annotations": kicked}}, self._namespace)
-                stuck_since = None
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    event = await events.get()
+            except TimeoutError:
+                if pump.done():
+                    pump.result()
+                found = await self._kube.get(resource, name, self._namespace)
+                if (found.get("status") or {}).get("phase") == "ReadyToStart":
+                    await self._kick(name)
+                continue
+            if event.type == "DELETED":
+                raise KubernetesNotFound(f"{resource.kind} {name!r} was deleted")
+            return event.object
+
+    async def _kick(self, name: str) -> None:
+        """Edit a Backup, which wakes it: Velero ignores those it finds ReadyToStart when it starts."""
+        kicked = {"kecs-state.dev/kicked-at": datetime.now(UTC).isoformat()}
+        await self._kube.merge_patch(BACKUPS, name, {"metadata": {"annotations": kicked}}, self._namespace)
 
 
 def _is_this_try(

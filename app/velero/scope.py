@@ -27,6 +27,7 @@ from app.velero.selectors import Requirement, Selector, label_selector, parse_se
 
 __all__ = [
     "FULL",
+    "KUBE_SYSTEM",
     "FullRestore",
     "RestorePlan",
     "Scope",

@@ -73,3 +73,10 @@ def label_selector(selector: Selector) -> dict[str, Any]:
             for term in selector
         ]
     }
+
+
+def read_label_selector(document: Mapping[str, Any]) -> Selector:
+    """A ``metav1.LabelSelector`` as terms."""
+    equal = [Requirement(key, "In", (value,)) for key, value in (document.get("matchLabels") or {}).items()]
+    terms = document.get("matchExpressions") or ()
+    return (*equal, *(Requirement(term["key"], term["operator"], tuple(term.get("values") or ())) for term in terms))

@@ -253,7 +253,7 @@ async def list_rerun_tasks(session: InstanceSession, backup: str) -> list[str]:
 
 def _is_naked(archive: Archive, key: ObjectKey) -> bool:
     item = archive.items[key]
-    return not item.controller and not item.finished
+    return not item.controller and not item.not_restorable
 
 
 async def list_other_backups(session: InstanceSession) -> list[str]:

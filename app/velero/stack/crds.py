@@ -21,7 +21,6 @@ from app.velero.stack.manifests import LABELS, VELERO, definitions_pod_manifest
 #: Says which set of definitions an applied one belongs to, so that an unchanged set is not sent again.
 APPLIED_FROM = "kecs-state.dev/applied-from"
 POLL_SECONDS = 0.02
-POD_SECONDS = 120
 
 Definition = dict[str, Any]
 
@@ -59,7 +58,7 @@ async def read_definitions(kube: KubeClient, settings: StackSettings) -> list[De
     name = f"velero-crds-{digest}"
     with contextlib.suppress(KubernetesAlreadyExists):
         await kube.create(PODS, definitions_pod_manifest(settings, name), settings.namespace)
-    pod = await kube.wait_for(PODS, name, settings.namespace, _ended, timeout_seconds=POD_SECONDS)
+    pod = await kube.wait_for(PODS, name, settings.namespace, _ended, timeout_seconds=settings.wake_timeout_seconds)
     if pod is None:
         raise StackNotReady(f"pod {name!r}, which reads Velero's CRDs, was deleted", remedy="Try again.")
     text = await kube.pod_log(settings.namespace, name, VELERO)

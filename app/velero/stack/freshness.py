@@ -5,7 +5,6 @@ word. So a server that stays up between jobs is restarted when a type may be new
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import API_SERVICES, CRDS, PODS

@@ -90,6 +90,8 @@ class _Waking:
         self._settings = context.settings
         self._namespace = context.settings.namespace
         self._doing = "looking at what is there"
+        #: Who had woken a Velero that is restarted; a person's stays a person's.
+        self._keeper = ""
 
     async def run(self) -> WokenStack:
         started = time.monotonic()
@@ -180,7 +182,7 @@ class _Waking:
 
     async def _start_velero(self, minio_cluster_ip: str) -> None:
         deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)
-        by_user = "user" in {woken_by(deployment), self._context.woken_by, getattr(self, "_keeper", "")}
+        by_user = "user" in {woken_by(deployment), self._context.woken_by, self._keeper}
         manifest = manifests.velero_manifest(
             self._settings, minio_cluster_ip=minio_cluster_ip, woken_by="user" if by_user else "job"
         )

@@ -1,0 +1,240 @@
+"""What makes an object invalid. A handful of rules: those that restores and clients of the sandbox run into."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Any
+
+from app.sandbox.kubeapi.failures import Flaw, bad_request, invalid
+from app.sandbox.kubeapi.kinds import Kind
+from app.sandbox.kubeapi.objects import Object, at, entries
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "and must start and end with an alphanumeric character"
+)
+_LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    "and must start and end with an alphanumeric character"
+)
+_LABEL_VALUE_RULE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "must start and end with an alphanumeric character and have at most 63 of them"
+)
+_LABEL_NAMES = frozenset({"namespaces", "services"})
+_FREE_NAMES = ".rbac.authorization.k8s.io"
+
+
+def check(kind: Kind, obj: Object) -> None:
+    """Raises the 422 that names every flaw; 400 when the object's shape is not one."""
+    metadata = obj["metadata"]
+    _check_shape(metadata)
+    flaws = [*_name(kind, metadata), *_labels(metadata), *_RULES.get(kind.storage, _no_rules)(obj)]
+    if flaws:
+        raise invalid(kind.kind, kind.group, str(metadata.get("name", "")), flaws)
+
+
+def _check_shape(metadata: Object) -> None:
+    for field in ("labels", "annotations"):
+        value = metadata.get(field)
+        if value is None:
+            metadata.pop(field, None)
+        elif not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            raise bad_request(f"metadata.{field}: expected a map of strings")
+    for field in ("finalizers", "ownerReferences"):
+        if not isinstance(metadata.get(field) or [], list):
+            raise bad_request(f"metadata.{field}: expected a list")
+    if not all(isinstance(one, dict) for one in metadata.get("ownerReferences") or ()):
+        raise bad_request("metadata.ownerReferences: expected a list of objects")
+    if not all(isinstance(one, str) for one in metadata.get("finalizers") or ()):
+        raise bad_request("metadata.finalizers: expected a list of strings")
+
+
+def _name(kind: Kind, metadata: Object) -> list[Flaw]:
+    name = metadata.get("name")
+    if not name:
+        return [Flaw.required("metadata.name", "name or generateName is required")]
+    if not isinstance(name, str):
+        raise bad_request("metadata.name: expected a string")
+    if kind.storage.endswith(_FREE_NAMES):
+        bad = name in {".", ".."} or "/" in name or "%" in name
+        return [Flaw.invalid("metadata.name", name, "may not contain '/' or '%'")] if bad else []
+    pattern, longest, rule = (
+        (_LABEL, 63, _LABEL_RULE) if kind.storage in _LABEL_NAMES else (_SUBDOMAIN, 253, _SUBDOMAIN_RULE)
+    )
+    if len(name) > longest:
+        return [Flaw.invalid("metadata.name", name, f"must be no more than {longest} characters")]
+    return [] if pattern.fullmatch(name) else [Flaw.invalid("metadata.name", name, rule)]
+
+
+def _labels(metadata: Object) -> list[Flaw]:
+    flaws = []
+    for key, value in (metadata.get("labels") or {}).items():
+        if not _QUALIFIED.fullmatch(key):
+            flaws.append(Flaw.invalid("metadata.labels", key, "name part must consist of alphanumeric characters"))
+        if not _LABEL_VALUE.fullmatch(value):
+            flaws.append(
+                Flaw.invalid(
+                    "metadata.labels",
+                    value,
+                    _LABEL_VALUE_RULE,
+                )
+            )
+    return flaws
+
+
+def _no_rules(_: Object) -> list[Flaw]:
+    return []
+
+
+def _pod(obj: Object) -> list[Flaw]:
+    return _pod_spec(obj.get("spec"), "spec")
+
+
+def _pod_spec(spec: Any, path: str) -> list[Flaw]:
+    if not isinstance(spec, dict) or not entries(spec, "containers"):
+        return [Flaw.required(f"{path}.containers")]
+    flaws: list[Flaw] = []
+    seen: set[str] = set()
+    for number, container in enumerate(entries(spec, "containers")):
+        place = f"{path}.containers[{number}]"
+        if not isinstance(container, dict):
+            raise bad_request(f"{place}: expected an object")
+        if not container.get("name"):
+            flaws.append(Flaw.required(f"{place}.name"))
+        elif container["name"] in seen:
+            flaws.append(Flaw((f"{place}.name", "FieldValueDuplicate", f'Duplicate value: "{container["name"]}"')))
+        if not container.get("image"):
+            flaws.append(Flaw.required(f"{place}.image"))
+        seen.add(str(container.get("name")))
+    return flaws
+
+
+def _workload(obj: Object) -> list[Flaw]:
+    flaws = []
+    selector = at(obj, "spec.selector.matchLabels") or {}
+    if not at(obj, "spec.selector"):
+        flaws.append(Flaw.required("spec.selector"))
+    template = at(obj, "spec.template")
+    if not isinstance(template, dict):
+        return [*flaws, Flaw.required("spec.template")]
+    labels = at(template, "metadata.labels") or {}
+    if isinstance(selector, dict) and isinstance(labels, dict) and not selector.items() <= labels.items():
+        flaws.append(
+            Flaw.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        )
+    return flaws + _pod_spec(template.get("spec"), "spec.template.spec")
+
+
+def _job(obj: Object) -> list[Flaw]:
+    return _pod_spec(at(obj, "spec.template.spec"), "spec.template.spec")
+
+
+def _secret(obj: Object) -> list[Flaw]:
+    data = obj.get("data")
+    if data is None:
+        return []
+    if not isinstance(data, dict):
+        raise bad_request("Secret in version v1 cannot be handled as a Secret: data: expected a map")
+    flaws = []
+    for key, value in data.items():
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            flaws.append(Flaw.invalid(f"data[{key}]", "<redacted>", "must be base64 encoded"))
+    return flaws
+
+
+def _service(obj: Object) -> list[Flaw]:
+    spec = obj.get("spec") or {}
+    headless = spec.get("clusterIP") == "None"
+    ports = entries(spec, "ports")
+    if not ports and not headless and spec.get("type") != "ExternalName":
+        return [Flaw.required("spec.ports")]
+    flaws = []
+    for number, port in enumerate(ports):
+        value = port.get("port") if isinstance(port, dict) else None
+        if not isinstance(value, int) or not 0 < value < 65536:
+            flaws.append(Flaw.invalid(f"spec.ports[{number}].port", value, "must be between 1 and 65535, inclusive"))
+    return flaws
+
+
+def _definition(obj: Object) -> list[Flaw]:
+    spec, name = obj.get("spec"), obj["metadata"].get("name")
+    if not isinstance(spec, dict):
+        return [Flaw.required("spec")]
+    flaws = [
+        Flaw.required(f"spec.{path}")
+        for path in ("group", "scope", "names.plural", "names.kind", "versions")
+        if not at(spec, path)
+    ]
+    if flaws:
+        return flaws
+    if name != f"{spec['names']['plural']}.{spec['group']}":
+        flaws.append(Flaw.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
+    versions = entries(spec, "versions")
+    if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in versions):
+        flaws.append(Flaw.invalid("spec.versions", "", "every version needs a name"))
+    elif sum(1 for one in versions if one.get("storage")) != 1:
+        flaws.append(Flaw.invalid("spec.versions", "", "must have exactly one version marked as storage version"))
+    return flaws
+
+
+_RULES: dict[str, Callable[[Object], list[Flaw]]] = {
+    "pods": _pod,
+    "deployments.apps": _workload,
+    "statefulsets.apps": _workload,
+    "daemonsets.apps": _workload,
+    "replicasets.apps": _workload,
+    "jobs.batch": _job,
+    "secrets": _secret,
+    "services": _service,
+    "customresourcedefinitions.apiextensions.k8s.io": _definition,
+}
+
+_IMMUTABLE = {
+    "deployments.apps": ("spec.selector",),
+    "replicasets.apps": ("spec.selector",),
+    "daemonsets.apps": ("spec.selector",),
+    "statefulsets.apps": ("spec.selector", "spec.serviceName"),
+    "jobs.batch": ("spec.selector", "spec.template", "spec.completions"),
+    "secrets": ("type",),
+    "rolebindings.rbac.authorization.k8s.io": ("roleRef",),
+    "clusterrolebindings.rbac.authorization.k8s.io": ("roleRef",),
+    "storageclasses.storage.k8s.io": ("provisioner", "parameters", "reclaimPolicy"),
+    "persistentvolumeclaims": ("spec.accessModes", "spec.storageClassName"),
+    "customresourcedefinitions.apiextensions.k8s.io": ("spec.group", "spec.scope", "spec.names.plural"),
+}
+
+
+def check_change(kind: Kind, before: Object, after: Object) -> None:
+    """Raises the 422 for a change of a field that cannot be changed."""
+    flaws = [
+        Flaw.invalid(path, at(after, path), "field is immutable")
+        for path in _IMMUTABLE.get(kind.storage, ())
+        if at(before, path) is not None and at(before, path) != at(after, path)
+    ]
+    if before.get("immutable") is True and kind.storage in {"secrets", "configmaps"}:
+        changed = any(before.get(field) != after.get(field) for field in ("data", "binaryData", "immutable"))
+        flaws += [
+            Flaw(("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set"))
+        ] * changed
+    if kind.storage == "pods":
+        flaws += _pod_change(before, after)
+    if flaws:
+        raise invalid(kind.kind, kind.group, str(after["metadata"].get("name", "")), flaws)
+
+
+def _pod_change(before: Object, after: Object) -> list[Flaw]:
+    """Images may change; the containers' names and the node, once chosen, may not."""
+    names = [[one.get("name") for one in entries(obj.get("spec") or {}, "containers")] for obj in (before, after)]
+    node = at(before, "spec.nodeName")
+    if names[0] != names[1] or (node and node != at(after, "spec.nodeName")):
+        why = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`"
+        return [Flaw(("spec", "FieldValueForbidden", why))]
+    return []

@@ -1,0 +1,131 @@
+"""Watches: what has happened since a version, then what happens, until the client, a deadline or the server ends it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.sandbox.kubeapi.failures import bad_request, expired
+from app.sandbox.kubeapi.kinds import Kind
+from app.sandbox.kubeapi.objects import encode
+from app.sandbox.kubeapi.reading import Selection, written
+from app.sandbox.kubeapi.store import Change, Store
+
+_BOOKMARK_SECONDS = 60.0
+_DEFAULT_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    resource_version: str = ""
+    seconds: int | None = None
+    bookmarks: bool = False
+    initial_events: bool = False
+    partial: bool = False
+
+
+class Watches:
+    """Every open watch of the process; ``close`` ends them all."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[asyncio.Queue[Change | None], str] = {}
+        self._closed = False
+        store.listeners.append(self._notice)
+
+    def close(self) -> None:
+        self._closed = True
+        for queue in self._open:
+            queue.put_nowait(None)
+
+    def _notice(self, change: Change) -> None:
+        for queue, storage in self._open.items():
+            if storage == change.after.key.storage:
+                queue.put_nowait(change)
+
+    async def lines(self, kind: Kind, selection: Selection, options: WatchOptions) -> AsyncGenerator[str, None]:
+        """One event in JSON per item, each with its line end."""
+        start = _start(options)
+        queue: asyncio.Queue[Change | None] = asyncio.Queue()
+        self._open[queue] = kind.storage
+        try:
+            if start and (start < self._store.compacted or start > self._store.version):
+                yield self._too_old(start)
+                return
+            for line in self._first_lines(kind, selection, options, start):
+                yield line
+            if not self._closed:
+                async for line in self._later_lines(queue, kind, selection, options):
+                    yield line
+        finally:
+            del self._open[queue]
+
+    def _first_lines(self, kind: Kind, selection: Selection, options: WatchOptions, start: int) -> list[str]:
+        version = self._store.version
+        if start and not options.initial_events:
+            changes = self._store.changes_after(start, kind.storage)
+            return [line for change in changes if (line := _line(kind, selection, change, options))]
+        records = [
+            record for record in self._store.records(kind.storage, selection.namespace) if selection.holds(record)
+        ]
+        found = [_event("ADDED", written(kind, record, partial=options.partial)) for record in records]
+        if options.initial_events and options.bookmarks:
+            found.append(_bookmark(kind, version, options, end_of_initial_events=True))
+        return found
+
+    async def _later_lines(
+        self, queue: asyncio.Queue[Change | None], kind: Kind, selection: Selection, options: WatchOptions
+    ) -> AsyncIterator[str]:
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + (options.seconds or _DEFAULT_SECONDS)
+        while (left := deadline - clock.time()) > 0:
+            change: Change | None = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _BOOKMARK_SECONDS)):
+                    change = await queue.get()
+                    if change is None:
+                        return
+            if change is not None:
+                if line := _line(kind, selection, change, options):
+                    yield line
+            elif options.bookmarks:
+                yield _bookmark(kind, self._store.version, options)
+
+    def _too_old(self, start: int) -> str:
+        if start > self._store.version:
+            message = f"Too large resource version: {start}, current: {self._store.version}"
+        else:
+            message = f"too old resource version: {start} ({self._store.compacted})"
+        return _event("ERROR", encode(expired(message).status()))
+
+
+def _start(options: WatchOptions) -> int:
+    if options.initial_events or not options.resource_version:
+        return 0
+    if not options.resource_version.isdigit():
+        raise bad_request(f"invalid resource version: {options.resource_version!r}")
+    return int(options.resource_version)
+
+
+def _line(kind: Kind, selection: Selection, change: Change, options: WatchOptions) -> str:
+    """Empty when the change does not concern the selection; an object that leaves it is DELETED."""
+    now = change.type != "DELETED" and selection.holds(change.after)
+    earlier = change.before is not None and selection.holds(change.before)
+    if not now and not earlier:
+        return ""
+    event = "MODIFIED" if now and earlier else "ADDED" if now else "DELETED"
+    return _event(event, written(kind, change.after, partial=options.partial))
+
+
+def _event(event: str, obj: str) -> str:
+    return f'{{"type":"{event}","object":{obj}}}\n'
+
+
+def _bookmark(kind: Kind, version: int, options: WatchOptions, *, end_of_initial_events: bool = False) -> str:
+    metadata: dict[str, object] = {"resourceVersion": str(version)}
+    if end_of_initial_events:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    named = {"kind": kind.kind, "apiVersion": kind.api_version}
+    if options.partial:
+        named = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    return _event("BOOKMARK", encode({**named, "metadata": metadata}))

@@ -1,0 +1,1 @@
+"""``make demo``: the main job, seen end to end on the embedded sandbox."""

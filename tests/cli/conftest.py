@@ -1,0 +1,15 @@
+"""One served API per test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.serving import ServedApi, served_api
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[ServedApi]:
+    """The API on a loopback port."""
+    async with served_api(tmp_path) as served:
+        yield served

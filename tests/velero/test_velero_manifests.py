@@ -1,0 +1,120 @@
+"""The stack's manifests as data: what they promise to the cluster and to people."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from app.settings import StackSettings
+from app.storage.s3 import S3Credentials
+from app.velero.stack import manifests
+from app.velero.stack.manifests import MinioPlace
+
+SETTINGS = StackSettings()
+KEYS = S3Credentials("user", "kept-quiet")
+PLACE = MinioPlace("/data/minio-data", 1000, 1001)
+
+ALL: list[dict[str, Any]] = [
+    manifests.namespace_manifest(SETTINGS),
+    manifests.service_account_manifest(SETTINGS),
+    manifests.cluster_role_binding_manifest(SETTINGS),
+    manifests.credentials_manifest(SETTINGS, KEYS),
+    manifests.repository_password_manifest(SETTINGS, "password"),
+    manifests.minio_service_manifest(SETTINGS),
+    manifests.minio_manifest(SETTINGS, PLACE),
+    manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9"),
+    manifests.storage_location_manifest(SETTINGS),
+    manifests.definitions_pod_manifest(SETTINGS, "velero-crds"),
+]
+
+
+def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every container of a pod or of a workload's template, init containers first."""
+    spec = manifest["spec"].get("template", manifest)["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+RUNNING = [manifest for manifest in ALL if manifest["kind"] in {"StatefulSet", "Deployment", "Pod"}]
+
+
+def test_everything_says_whose_it_is() -> None:
+    """Scope and foreign detection go by these two labels."""
+    for manifest in ALL:
+        labels = manifest["metadata"]["labels"]
+        assert labels["component"] == "velero"
+        assert labels["app.kubernetes.io/managed-by"] == "kecs-state"
+
+
+@pytest.mark.parametrize("manifest", RUNNING, ids=lambda manifest: manifest["kind"])
+def test_no_container_pulls_always_or_gains_rights(manifest: dict[str, Any]) -> None:
+    """Imported images must work offline."""
+    for container in containers(manifest):
+        assert container["imagePullPolicy"] == "IfNotPresent"
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+def test_minio_runs_as_the_owner_of_its_directory_on_the_host() -> None:
+    """So that the host's user can remove what MinIO wrote."""
+    pod = manifests.minio_manifest(SETTINGS, PLACE)["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1001}
+    assert pod["volumes"][0]["hostPath"] == {"path": "/data/minio-data", "type": "DirectoryOrCreate"}
+    assert pod["containers"][0]["readinessProbe"]["periodSeconds"] == 1
+
+
+def test_no_secret_stands_in_a_pod() -> None:
+    """Keys come from Secrets only, never as arguments or plain variables."""
+    assert "kept-quiet" not in str(RUNNING)
+
+
+def test_the_credentials_serve_minio_and_velero() -> None:
+    """One Secret: MinIO's variables and the AWS file."""
+    data = manifests.credentials_manifest(SETTINGS, KEYS)["data"]
+    decoded = {key: base64.b64decode(value).decode() for key, value in data.items()}
+    assert decoded["MINIO_ROOT_USER"] == "user"
+    assert decoded["cloud"] == "[default]\naws_access_key_id=user\naws_secret_access_key=kept-quiet\n"
+
+
+def test_velero_is_a_single_recreated_pod_that_knows_minio_without_dns() -> None:
+    """Two servers on one namespace corrupt each other's work."""
+    deployment = manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9", woken_by="user")
+    pod = deployment["spec"]["template"]["spec"]
+    assert deployment["metadata"]["name"] == "velero"
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["metadata"]["annotations"] == {"kecs-state.dev/woken-by": "user"}
+    assert pod["hostAliases"] == [{"ip": "10.43.0.9", "hostnames": ["minio.velero.svc"]}]
+
+
+def test_veleros_server_is_fast_and_neither_collects_nor_schedules() -> None:
+    """Raised client limits restore three times faster; the collector would delete what has expired."""
+    container = containers(manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9"))[-1]
+    assert container["args"][0] == "server"
+    assert {"--client-qps=1000", "--client-burst=2000", "--disable-controllers=gc,schedule"} <= set(container["args"])
+    assert container["resources"]["limits"] == {"memory": "1Gi"}
+
+
+def test_the_location_suits_minio() -> None:
+    """Path style, no checksum algorithm, revalidated every five seconds."""
+    spec = manifests.storage_location_manifest(SETTINGS)["spec"]
+    assert spec["validationFrequency"] == "5s"
+    assert spec["config"] == {
+        "region": "minio",
+        "s3Url": "http://minio.velero.svc:9000",
+        "s3ForcePathStyle": "true",
+        "checksumAlgorithm": "",
+    }
+
+
+def test_beside_a_foreign_velero_the_location_brings_its_own_keys() -> None:
+    """It must not become the default of somebody else."""
+    spec = manifests.adopted_location_manifest(SETTINGS, "kecs-state", "10.43.0.9")["spec"]
+    assert spec["default"] is False
+    assert spec["credential"] == {"name": "minio-credentials", "key": "cloud"}
+    assert spec["config"]["s3Url"] == "http://10.43.0.9:9000"
+
+
+def test_the_namespace_carries_the_pod_security_labels() -> None:
+    """Three modes, each with its version."""
+    labels = manifests.namespace_manifest(SETTINGS)["metadata"]["labels"]
+    security = {key: value for key, value in labels.items() if key.startswith("pod-security")}
+    assert len(security) == 6
+    assert set(security.values()) == {"privileged", "latest"}
