@@ -114,7 +114,10 @@ def database_url(settings: Settings) -> str:
     """The configured URL, or SQLite in the state directory (made 0700)."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DatabaseError(f"the state directory {settings.state_directory} cannot be made: {error}") from error
     return f"sqlite+aiosqlite:///{settings.state_directory / 'state.db'}"
 
 

@@ -37,7 +37,7 @@ def test_a_secret_in_a_message_is_replaced(text: str) -> None:
 def test_ordinary_messages_are_left_alone() -> None:
     """Words that only sound like secrets stay readable."""
     text = "secrets and tokens: 14 objects, step create-backup took 3.2 s (http://127.0.0.1:5380/jobs)"
-    assert redacted(text) == text.replace("14", "***") or redacted(text) == text
+    assert redacted(text) == text
 
 
 def test_json_lines_carry_the_jobs_context(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ def test_a_traceback_is_redacted_too(capsys: pytest.CaptureFixture[str]) -> None
     """An exception may carry what a message would not."""
     configure("info", "text")
     try:
-        raise ValueError("token=hunter2")
+        int("token=hunter2")
     except ValueError:
         logging.getLogger("app.test").exception("it broke")
     printed = capsys.readouterr().err

@@ -167,6 +167,9 @@ class KubeClient:
                 listed = await self.list(resource, namespace, field_selector=selector)
                 for event in _changes(known, listed.items):
                     yield event
+                if name and not listed.items:
+                    # It went before anybody looked; without this, who waits for its end would wait for ever.
+                    yield WatchEvent("DELETED", {"metadata": {"name": name, "namespace": namespace or ""}})
                 async for event in self._watch_from(resource, namespace, selector, listed.resource_version, known):
                     pause = FIRST_PAUSE_SECONDS
                     yield event

@@ -111,10 +111,15 @@ class Transport:
                 _preload_content=False,
                 _request_timeout=timeout,
             )
-            async with response:
+            try:
                 if response.status != 200:
                     raise _error(response.status, await response.text(errors="replace"))
                 yield _lines(response.content)
+            finally:
+                # A watch has no end to read to; closing TLS politely would leave the socket to the collector.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
+                response.close()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubernetesUnavailable(f"the watch of {path} broke: {type(error).__name__}") from error
 

@@ -1,5 +1,6 @@
 """What KECS deploys into a cluster it has made, by plain creates that fail on what is there already."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,17 +10,26 @@ from app.sandbox.objects import Object
 NAMESPACE = "kecs-system"
 KECS_IMAGE = "ghcr.io/nandemo-ya/kecs:sandbox"
 STORE = "kecs-standin.json"
+READY_SECONDS = 20.0
 MANAGED = {"app.kubernetes.io/managed-by": "kecs"}
 
 
 async def deploy_components(directory: Path, data: Path) -> None:
-    """kecs-system as ``kecs start`` makes it, with an empty store if there is none yet."""
+    """kecs-system as ``kecs start`` makes it, until kecs-server is ready; with an empty store if there is none."""
     store = data / STORE
     if not store.exists():
         store.write_text(json.dumps({"services": [], "tasks": []}))
     async with KubernetesApi.from_kubeconfig(directory / "kubeconfig") as api:
         for manifest in component_manifests(data):
             await create(api, manifest)
+        async with asyncio.timeout(READY_SECONDS):
+            while not await _server_ready(api):
+                await asyncio.sleep(0.05)
+
+
+async def _server_ready(api: KubernetesApi) -> bool:
+    found = await api.request("GET", f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/kecs-server")
+    return bool((found.get("status") or {}).get("readyReplicas"))
 
 
 async def create(api: KubernetesApi, manifest: Object) -> Object:

@@ -7,9 +7,9 @@ from app.errors import InsufficientStorage, ServiceError
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import API_SERVICES, NAMESPACES, PODS
 from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
+from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
 from app.velero.scope import Scope
 from app.workflows.identity import outstanding_error
 from app.workflows.outcomes import Preparation
@@ -17,8 +17,6 @@ from app.workflows.requests import NotSaved, PreflightCheck, PreflightView, Scop
 from app.workflows.world import InstanceSession
 
 POLL_SECONDS = 0.5
-#: Volumes that hold data of their own; the others are made of the API's objects or of the node.
-DATA_VOLUMES = ("persistentVolumeClaim", "hostPath", "emptyDir", "nfs", "ephemeral")
 
 
 async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Preparation:
@@ -28,8 +26,8 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     """
     await check_storage(session)
     kube = await session.kube()
-    hindrances = await _wait_until_settled(session, kube)
-    excluded = [*options.exclude_namespaces, *(entry.name for entry in hindrances if entry.kind == "namespace")]
+    not_saved = await _wait_until_settled(session, kube)
+    excluded = [*options.exclude_namespaces, *(entry.name for entry in not_saved if entry.kind == "namespace")]
     scope = Scope(
         namespaces=options.include_namespaces or None,
         excluded_namespaces=excluded,
@@ -38,7 +36,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
         partial=options.narrow,
         velero_namespace=session.settings.stack.namespace,
     )
-    return Preparation(scope=scope, not_saved=[*hindrances, *await unsaved_volumes(kube)])
+    return Preparation(scope=scope, not_saved=not_saved)
 
 
 async def check_storage(session: InstanceSession) -> None:
@@ -56,43 +54,24 @@ async def check_storage(session: InstanceSession) -> None:
 
 
 async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> list[NotSaved]:
-    """What still hinders after the configured wait: Terminating namespaces and dead API services."""
+    """Refuse what must be refused; then everything no backup will hold, after what may pass had its time to pass."""
     clock = asyncio.get_running_loop().time
     until = clock() + session.settings.workflow.preflight_wait_seconds
-    while (hindrances := await list_hindrances(kube)) and clock() < until:
+    while await find_waiting(kube) and clock() < until:
         await asyncio.sleep(POLL_SECONDS)
-    return hindrances
+    findings = await inspect_cluster(kube, session.settings.stack)
+    for finding in findings:
+        if finding.error is not None:
+            raise finding.error
+    return _not_saved(findings)
 
 
-async def list_hindrances(kube: KubeClient) -> list[NotSaved]:
-    """Namespaces being deleted, and API groups whose server does not answer: no backup can hold their objects."""
-    namespaces = (await kube.list(NAMESPACES)).items
-    found = [
-        NotSaved(kind="namespace", name=namespace["metadata"]["name"], reason="it is being deleted")
-        for namespace in namespaces
-        if namespace["metadata"].get("deletionTimestamp")
+def _not_saved(findings: list[ClusterFinding]) -> list[NotSaved]:
+    return [
+        NotSaved(kind=finding.kind, name=finding.name, reason=finding.reason)
+        for finding in findings
+        if finding.effect in {"wait", "list"}
     ]
-    for service in (await kube.list(API_SERVICES)).items:
-        conditions = (service.get("status") or {}).get("conditions") or []
-        if any(each["type"] == "Available" and each["status"] == "False" for each in conditions):
-            name = service["metadata"]["name"]
-            found.append(NotSaved(kind="api-service", name=name, reason="its server does not answer"))
-    return found
-
-
-async def unsaved_volumes(kube: KubeClient) -> list[NotSaved]:
-    """Volumes of pods whose data no backup holds yet."""
-    found = {}
-    for pod in (await kube.list(PODS)).items:
-        metadata = pod["metadata"]
-        for volume in pod["spec"].get("volumes") or []:
-            kind = next((kind for kind in DATA_VOLUMES if kind in volume), None)
-            if kind is None or metadata["namespace"] == "velero":
-                continue
-            source = volume[kind].get("claimName") or volume[kind].get("path") or volume["name"]
-            name = f"{metadata['namespace']}/{source}"
-            found[name] = NotSaved(kind="volume", name=name, reason=f"the data of {kind} volumes is not saved yet")
-    return list(found.values())
 
 
 async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> PreflightView:
@@ -102,12 +81,9 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
     objects = None
     if status.state is PowerState.RUNNING:
         kube = await session.kube()
-        hindrances = await list_hindrances(kube)
-        checks += [
-            PreflightCheck(name=entry.kind, outcome="waits", detail=f"{entry.name}: {entry.reason}")
-            for entry in hindrances
-        ]
-        not_saved = [*hindrances, *await unsaved_volumes(kube)]
+        findings = await inspect_cluster(kube, session.settings.stack)
+        checks += [_check(finding) for finding in findings if finding.effect != "list"]
+        not_saved = _not_saved(findings)
         scope = Scope(velero_namespace=session.settings.stack.namespace)
         objects = len((await take_inventory(kube, scope)).items)
     return PreflightView(
@@ -117,6 +93,15 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
         checks=checks,
         not_saved=not_saved,
         objects=objects,
+    )
+
+
+def _check(finding: ClusterFinding) -> PreflightCheck:
+    if finding.error is not None:
+        return _refused(f"{finding.kind} {finding.name}", finding.error)
+    outcome = "waits" if finding.effect == "wait" else "ok"
+    return PreflightCheck.model_validate(
+        {"name": f"{finding.kind} {finding.name}", "outcome": outcome, "detail": finding.reason}
     )
 
 

@@ -1,5 +1,6 @@
 """The story of a start: power on, find out which cluster this is, and bring back what is missing."""
 
+from app.db import DatabaseError
 from app.errors import RestoreFailed, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
@@ -36,6 +37,8 @@ async def bring_back(
     try:
         restored = await carry_out(decision, wish, session, journal)
         refuse_missing(session, restored)
+    except DatabaseError:
+        raise
     except ServiceError as error:
         if wish.required:
             raise

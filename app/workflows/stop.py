@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from app.db import DatabaseError
 from app.errors import ProofExpired, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
@@ -26,6 +27,8 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         require_running(session, reading)
     try:
         backup, changed = await prove_within_tries(request, session, journal, resumed=resumed)
+    except DatabaseError:
+        raise  # no end of the backup: the job is taken up again when the database works
     except ServiceError as error:
         if request.backup.mode != "best_effort" or error.status == 409:
             raise

@@ -37,7 +37,8 @@ def apply(live: Object | None, applied: Object, manager: str, *, force: bool) ->
     owners.take(manager, set(values), contested)
     merged = copy_of(applied) if live is None else _merge(copy_of(live), copy_of(applied), ())
     gone = [path for path in previous - set(values) if not owners.others(manager, path)]
-    for path in sorted(gone, key=len, reverse=True):
+    # Whole items first: without its key field an item could not be found any more.
+    for path in sorted(gone, key=lambda path: (path[-1] != ".", -len(path))):
         _remove(merged, path)
     merged["metadata"]["managedFields"] = owners.entries(applied.get("apiVersion"))
     return merged

@@ -37,16 +37,16 @@ _BINDINGS = {
 }
 
 
-def bootstrap(store: Store, registry: Registry, housekeeping: Housekeeping, ca: str, port: int) -> None:
+def bootstrap(store: Store, registry: Registry, housekeeping: Housekeeping, ca: str) -> None:
     """Places whatever is missing; what is there already stays as it is."""
-    for resource, content in _objects(registry, ca, port):
+    for resource, content in _objects(registry, ca):
         kind = registry.built_in(resource)
         metadata = content["metadata"]
         if store.get(Key(kind.storage, metadata.get("namespace", ""), metadata["name"])) is None:
             housekeeping.place(kind, content)
 
 
-def _objects(registry: Registry, ca: str, port: int) -> Iterator[tuple[str, Object]]:
+def _objects(registry: Registry, ca: str) -> Iterator[tuple[str, Object]]:
     for name in _NAMESPACES:
         metadata = {"name": name, "labels": {"kubernetes.io/metadata.name": name}}
         yield (
@@ -55,7 +55,7 @@ def _objects(registry: Registry, ca: str, port: int) -> Iterator[tuple[str, Obje
         )
     yield from _access()
     yield from _scheduling()
-    yield from _network(port)
+    yield from _network()
     yield from _configuration(ca)
     yield from _services(registry)
 
@@ -92,7 +92,7 @@ def _scheduling() -> Iterator[tuple[str, Object]]:
     yield f"flowschemas.{group}", {"metadata": metadata, "spec": schema}
 
 
-def _network(port: int) -> Iterator[tuple[str, Object]]:
+def _network() -> Iterator[tuple[str, Object]]:
     labels = {"component": "apiserver", "provider": "kubernetes"}
     spec = {
         "type": "ClusterIP", "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"], "sessionAffinity": "None",

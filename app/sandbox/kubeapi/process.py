@@ -42,7 +42,7 @@ async def serve(directory: Path, port: int, history: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     watches = Watches(store)
-    server, housekeeping = _assemble(store, watches, token, ca.read_text(), port)
+    server, housekeeping = _assemble(store, watches, token, ca.read_text())
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context, backlog=512).start()
@@ -66,7 +66,7 @@ async def serve(directory: Path, port: int, history: int) -> None:
         chores.result()
 
 
-def _assemble(store: Store, watches: Watches, token: str, ca: str, port: int) -> tuple[ApiServer, Housekeeping]:
+def _assemble(store: Store, watches: Watches, token: str, ca: str) -> tuple[ApiServer, Housekeeping]:
     registry = Registry()
     for record in store.records(definitions.STORAGE):
         registry.define(record.obj)
@@ -79,7 +79,7 @@ def _assemble(store: Store, watches: Watches, token: str, ca: str, port: int) ->
     webhooks = Webhooks(store)
     deleter = Deleter(store, webhooks)
     housekeeping = Housekeeping(store, registry, deleter, ca)
-    bootstrap(store, registry, housekeeping, ca, port)
+    bootstrap(store, registry, housekeeping, ca)
     housekeeping.begin()
     return ApiServer(store, registry, Writer(store, webhooks), deleter, watches, token), housekeeping
 

@@ -81,7 +81,7 @@ def matches_selector_object(selector: Object, labels: Object) -> bool:
 
 
 def _expression_holds(expression: Object, labels: Object) -> bool:
-    key, values = expression.get("key"), expression.get("values") or ()
+    key, values = str(expression.get("key")), expression.get("values") or ()
     match expression.get("operator"):
         case "In":
             return labels.get(key) in values

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import NoneType
 from typing import Protocol
 
 from app.sandbox.kubeapi import apply as server_side
@@ -198,7 +199,7 @@ def _new(kind: Kind, namespace: str, body: Object) -> Object:
 
 def _check_type(kind: Kind, namespace: str, obj: Object) -> None:
     """The body belongs to the address it was sent to; fills in what it leaves out."""
-    if not isinstance(obj.get("metadata") or {}, dict):
+    if not isinstance(obj.get("metadata", {}), dict | NoneType):
         raise bad_request("metadata: expected an object")
     metadata = metadata_of(obj)
     for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):

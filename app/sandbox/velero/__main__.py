@@ -62,9 +62,9 @@ async def _server(flags: argparse.Namespace) -> int:
     """Imports stand here so that ``install`` does not pay for them."""
     import aiohttp
 
+    from app.sandbox.apiclient import ApiError, KubernetesApi
     from app.sandbox.velero.bucket import Buckets, Endpoints
     from app.sandbox.velero.discovery import Discovery
-    from app.sandbox.apiclient import ApiError, KubernetesApi
     from app.sandbox.velero.server import StartError, serve
     from app.sandbox.velero.switches import Switches
     from app.sandbox.velero.world import Options, World

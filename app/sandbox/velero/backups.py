@@ -7,14 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from app.sandbox.velero import layout
-from app.sandbox.velero.archive import Item, gzipped_json, write_archive
-from app.sandbox.velero.bucket import Bucket, StoreError
-from app.sandbox.velero.collector import Collector
-from app.sandbox.velero.damage import damage_backup
-from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS
 from app.sandbox.apiclient import ApiError
-from app.sandbox.velero.locations import open_bucket
 from app.sandbox.objects import (
     Object,
     merge_patch_between,
@@ -24,11 +17,18 @@ from app.sandbox.objects import (
     spec_of,
     status_of,
 )
+from app.sandbox.times import now, timestamp
+from app.sandbox.velero import layout
+from app.sandbox.velero.archive import Item, gzipped_json, write_archive
+from app.sandbox.velero.bucket import Bucket, StoreError
+from app.sandbox.velero.collector import Collector
+from app.sandbox.velero.damage import damage_backup
+from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS
+from app.sandbox.velero.locations import open_bucket
 from app.sandbox.velero.oplog import OperationLog
 from app.sandbox.velero.preparing import Prepared, prepare
-from app.sandbox.times import now, timestamp
-from app.sandbox.watching import WorkQueue
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 log = logging.getLogger(__name__)
 

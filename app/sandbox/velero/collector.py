@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 
-from app.sandbox.velero.archive import Item
-from app.sandbox.velero.discovery import Discovery, restorable
 from app.sandbox.apiclient import ApiError, KubernetesApi, ResourceType
 from app.sandbox.objects import EXCLUDE_LABEL, Object, labels_of, name_of, namespace_of
+from app.sandbox.velero.archive import Item
+from app.sandbox.velero.discovery import Discovery, restorable
 from app.sandbox.velero.oplog import OperationLog
 from app.sandbox.velero.scope import NAMESPACES, BackupScope
 

@@ -4,10 +4,10 @@ import json
 import logging
 import os
 
+from app.sandbox.objects import Object
 from app.sandbox.velero import layout
 from app.sandbox.velero.archive import ArchiveKey, rewrite_archive
 from app.sandbox.velero.bucket import Bucket
-from app.sandbox.objects import Object
 from app.sandbox.velero.switches import Damage, Switches
 
 log = logging.getLogger(__name__)

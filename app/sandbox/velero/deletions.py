@@ -3,10 +3,6 @@
 import asyncio
 import logging
 
-from app.sandbox.velero import layout
-from app.sandbox.velero.bucket import StoreError
-from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, DELETE_BACKUP_REQUESTS, RESTORES
-from app.sandbox.velero.locations import available, open_bucket
 from app.sandbox.objects import (
     BACKUP_NAME_LABEL,
     BACKUP_UID_LABEL,
@@ -17,8 +13,12 @@ from app.sandbox.objects import (
     phase_of,
     spec_of,
 )
-from app.sandbox.watching import WorkQueue
+from app.sandbox.velero import layout
+from app.sandbox.velero.bucket import StoreError
+from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, DELETE_BACKUP_REQUESTS, RESTORES
+from app.sandbox.velero.locations import available, open_bucket
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 _UNFINISHED = {
     "Queued", "ReadyToStart", "InProgress", "WaitingForPluginOperations",

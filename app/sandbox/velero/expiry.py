@@ -2,9 +2,6 @@
 
 import asyncio
 
-from app.sandbox.velero.deletions import requested_for
-from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, DELETE_BACKUP_REQUESTS
-from app.sandbox.velero.locations import available
 from app.sandbox.objects import (
     BACKUP_NAME_LABEL,
     BACKUP_UID_LABEL,
@@ -16,8 +13,11 @@ from app.sandbox.objects import (
     status_of,
 )
 from app.sandbox.times import now, parse_timestamp
-from app.sandbox.watching import WorkQueue
+from app.sandbox.velero.deletions import requested_for
+from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, DELETE_BACKUP_REQUESTS
+from app.sandbox.velero.locations import available
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 TICK_SECONDS = 3600
 _GC_FAILURE = "velero.io/gc-failure"

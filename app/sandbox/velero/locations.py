@@ -6,14 +6,14 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
-from app.sandbox.velero import layout
-from app.sandbox.velero.bucket import Bucket, Keys, StoreError, read_keys
-from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS
 from app.sandbox.apiclient import ResourceType
 from app.sandbox.objects import Object, name_of, phase_of, spec_of, status_of
 from app.sandbox.times import now, parse_duration, parse_timestamp, timestamp
-from app.sandbox.watching import WorkQueue
+from app.sandbox.velero import layout
+from app.sandbox.velero.bucket import Bucket, Keys, StoreError, read_keys
+from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 TICK_SECONDS = 10
 _SECRETS = ResourceType("", "v1", "secrets", "Secret", namespaced=True)

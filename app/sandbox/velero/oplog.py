@@ -3,8 +3,8 @@
 import gzip
 from typing import Any
 
-from app.sandbox.velero.archive import gzipped_json
 from app.sandbox.times import now, timestamp
+from app.sandbox.velero.archive import gzipped_json
 
 
 class OperationLog:

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import yaml
 
-from app.sandbox.velero.filters import Selection, matches_name
 from app.sandbox.apiclient import ResourceType
 from app.sandbox.objects import Object
+from app.sandbox.velero.filters import Selection, matches_name
 
 _POLICY_KEYS = {
     "version", "volumePolicies", "includeExcludePolicy", "namespacedFilterPolicies", "clusterScopedFilterPolicy",

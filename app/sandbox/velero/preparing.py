@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.sandbox.apiclient import KubernetesApi, ResourceType
+from app.sandbox.objects import EXCLUDE_LABEL, STORAGE_LOCATION_LABEL, Object, label_value, name_of, spec_of
+from app.sandbox.times import format_duration, later, now, parse_duration, timestamp
 from app.sandbox.velero.archive import FORMAT_VERSION
 from app.sandbox.velero.filters import NameFilter
 from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS
-from app.sandbox.apiclient import KubernetesApi, ResourceType
 from app.sandbox.velero.locations import available
-from app.sandbox.objects import EXCLUDE_LABEL, STORAGE_LOCATION_LABEL, Object, label_value, name_of, spec_of
 from app.sandbox.velero.policies import FilterPolicy, PolicyError, parse_policy
 from app.sandbox.velero.scope import NEW_FIELDS, OLD_FIELDS, BackupScope, uses
-from app.sandbox.times import format_duration, later, now, parse_duration, timestamp
 from app.sandbox.velero.world import World
 
 _CONFIG_MAPS = ResourceType("", "v1", "configmaps", "ConfigMap", namespaced=True)

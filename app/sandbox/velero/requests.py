@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from app.sandbox.objects import Object, name_of, phase_of, spec_of, status_of
+from app.sandbox.times import now, timestamp
 from app.sandbox.velero import VERSION, layout
 from app.sandbox.velero.kinds import (
     BACKUP_STORAGE_LOCATIONS,
@@ -11,10 +13,8 @@ from app.sandbox.velero.kinds import (
     SERVER_STATUS_REQUESTS,
 )
 from app.sandbox.velero.locations import open_bucket
-from app.sandbox.objects import Object, name_of, phase_of, spec_of, status_of
-from app.sandbox.times import now, timestamp
-from app.sandbox.watching import WorkQueue
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 _URL_SECONDS = 600
 _PLUGINS = (

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from app.sandbox.apiclient import ResourceType
+from app.sandbox.objects import Object, labels_of
 from app.sandbox.velero.archive import ArchiveKey
 from app.sandbox.velero.discovery import Discovery
 from app.sandbox.velero.filters import NameFilter, Selection
-from app.sandbox.apiclient import ResourceType
-from app.sandbox.objects import Object, labels_of
 from app.sandbox.velero.policies import FilterPolicy
 from app.sandbox.velero.scope import NAMESPACES, KindFilter, resource_filter
 

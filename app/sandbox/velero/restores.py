@@ -6,23 +6,23 @@ from typing import Any
 
 import aiohttp
 
+from app.sandbox.apiclient import ApiError, ResourceType
+from app.sandbox.objects import RESTORE_FINALIZER, Object, labels_of, name_of, phase_of, spec_of, status_of
+from app.sandbox.times import now, timestamp
 from app.sandbox.velero import layout
 from app.sandbox.velero.archive import ArchiveError, gzipped_json, read_archive
 from app.sandbox.velero.bucket import Bucket, StoreError
 from app.sandbox.velero.filters import NameFilter, matches_name
 from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, RESTORES
-from app.sandbox.apiclient import ApiError, ResourceType
 from app.sandbox.velero.locations import available, open_bucket
-from app.sandbox.objects import RESTORE_FINALIZER, Object, labels_of, name_of, phase_of, spec_of, status_of
 from app.sandbox.velero.oplog import OperationLog
 from app.sandbox.velero.policies import FilterPolicy
 from app.sandbox.velero.preparing import read_policy
 from app.sandbox.velero.restore_plan import CRDS, NON_RESTORABLE, RestoreScope, planned_items
 from app.sandbox.velero.restoring import Restorer
-from app.sandbox.times import now, timestamp
 from app.sandbox.velero.transforming import RestoreRules
-from app.sandbox.watching import WorkQueue
 from app.sandbox.velero.world import World
+from app.sandbox.watching import WorkQueue
 
 _DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment", namespaced=True)
 _POLICIES = ("", "none", "update")

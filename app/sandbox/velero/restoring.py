@@ -8,7 +8,6 @@ from itertools import groupby
 
 import aiohttp
 
-from app.sandbox.velero.archive import ArchiveKey
 from app.sandbox.apiclient import ApiError, ResourceType
 from app.sandbox.objects import (
     BACKUP_NAME_LABEL,
@@ -20,6 +19,7 @@ from app.sandbox.objects import (
     namespace_of,
     status_of,
 )
+from app.sandbox.velero.archive import ArchiveKey
 from app.sandbox.velero.oplog import OperationLog
 from app.sandbox.velero.restore_plan import CRDS, PlannedItem
 from app.sandbox.velero.scope import NAMESPACES

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from app.sandbox.velero.discovery import Discovery
-from app.sandbox.velero.filters import NameFilter, Selection
 from app.sandbox.apiclient import ResourceType
 from app.sandbox.objects import EXCLUDE_LABEL, Object, labels_of, name_of, namespace_of
+from app.sandbox.velero.discovery import Discovery
+from app.sandbox.velero.filters import NameFilter, Selection
 from app.sandbox.velero.policies import FilterPolicy
 
 OLD_FIELDS = ("includedResources", "excludedResources", "includeClusterResources")

@@ -6,17 +6,17 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from app.sandbox.apiclient import ApiError, ResourceType
+from app.sandbox.objects import name_of, phase_of
+from app.sandbox.times import now, timestamp
 from app.sandbox.velero import VERSION, kinds
 from app.sandbox.velero.backups import BackupController, BackupFinalizer, BackupQueue
 from app.sandbox.velero.deletions import DeletionController
 from app.sandbox.velero.expiry import ExpiryController
-from app.sandbox.apiclient import ApiError, ResourceType
 from app.sandbox.velero.locations import LocationController
-from app.sandbox.objects import name_of, phase_of
 from app.sandbox.velero.requests import DownloadController, StatusController
 from app.sandbox.velero.restores import RestoreController, RestoreFinalizer
 from app.sandbox.velero.sync import BackupSync
-from app.sandbox.times import now, timestamp
 from app.sandbox.velero.world import World
 
 _SECRETS = ResourceType("", "v1", "secrets", "Secret", namespaced=True)

@@ -24,8 +24,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from app.sandbox.velero.archive import ArchiveKey
 from app.sandbox.objects import Object
+from app.sandbox.velero.archive import ArchiveKey
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,7 @@ import json
 import logging
 from datetime import timedelta
 
-from app.sandbox.velero import layout
-from app.sandbox.velero.bucket import Bucket, StoreError
-from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS
 from app.sandbox.apiclient import ApiError
-from app.sandbox.velero.locations import available, open_bucket
 from app.sandbox.objects import (
     STORAGE_LOCATION_LABEL,
     Object,
@@ -25,6 +21,10 @@ from app.sandbox.objects import (
     status_of,
 )
 from app.sandbox.times import now, parse_duration, parse_timestamp, timestamp
+from app.sandbox.velero import layout
+from app.sandbox.velero.bucket import Bucket, StoreError
+from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS
+from app.sandbox.velero.locations import available, open_bucket
 from app.sandbox.velero.world import World
 
 TICK_SECONDS = 60

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.sandbox.apiclient import KubernetesApi, ResourceType
+from app.sandbox.objects import Object, name_of
 from app.sandbox.velero import kinds
 from app.sandbox.velero.bucket import Buckets
 from app.sandbox.velero.discovery import Discovery
-from app.sandbox.apiclient import KubernetesApi, ResourceType
-from app.sandbox.objects import Object, name_of
 from app.sandbox.velero.switches import Switches
 from app.sandbox.watching import Informer
 

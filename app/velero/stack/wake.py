@@ -40,6 +40,7 @@ from app.velero.stack.troubles import list_troubles, raise_on_trouble
 from app.velero.unfinished import discard, list_unfinished
 
 POLL_SECONDS = 0.1
+MINIO_POD = f"{MINIO}-0"
 MOST_LISTED = 20
 
 
@@ -150,6 +151,8 @@ class _Waking:
     async def _bring_up(self) -> None:
         """MinIO comes up while Velero's types are made; Velero validates as soon as both are there."""
         await self._say("preparing the namespace")
+        stuck = {trouble.pod for trouble in await list_troubles(self._kube, self._settings)}
+        await side_by_side(*(self._remove(pod) for pod in stuck - {MINIO_POD}))
         await self._kube.apply(NAMESPACES, manifests.namespace_manifest(self._settings))
         await side_by_side(
             self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
@@ -161,6 +164,9 @@ class _Waking:
         )
         await self._say("starting MinIO and installing Velero's types")
         address, _ = await side_by_side(self._start_minio(), self._definitions())
+        if MINIO_POD in stuck:
+            # A StatefulSet does not replace a pod that never got ready, even when its template has been mended.
+            await self._remove(MINIO_POD)
         before = await self._validated_at(DEFAULT_LOCATION)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifests.storage_location_manifest(self._settings))
         await self._start_velero(address)
@@ -179,6 +185,10 @@ class _Waking:
         place = MinioPlace(self._context.storage_node_path, *self._context.owner_ids)
         await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place))
         return str(service["spec"]["clusterIP"])
+
+    async def _remove(self, pod: str) -> None:
+        """A pod that an earlier wake could not get to run."""
+        await self._kube.delete(PODS, pod, self._namespace, grace_seconds=0)
 
     async def _start_velero(self, minio_cluster_ip: str) -> None:
         deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)

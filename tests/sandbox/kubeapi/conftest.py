@@ -33,7 +33,14 @@ class Client:
         self.namespace = ""
 
     async def request(
-        self, method: str, path: str, body: Any = None, *, media: str = "application/json", accept: str = "*/*", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = "application/json",
+        accept: str = "*/*",
+        **query: str,
     ) -> tuple[int, Any]:
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Accept": accept} | ({} if data is None else {"Content-Type": media})
@@ -81,7 +88,13 @@ class Client:
     async def watch(self, path: str, **query: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         async with self.session.get(self.url + path, params={"watch": "true", **query}) as response:
             assert response.status == 200, await response.text()
-            yield _events(response)
+            transport = response.connection.transport if response.connection else None
+            try:
+                yield _events(response)
+            finally:
+                # A farewell in TLS could outlive the test's loop.
+                if transport is not None:
+                    transport.abort()
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Any]]:
@@ -97,6 +110,9 @@ async def connected(api: RunningApi) -> AsyncIterator[Client]:
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         yield Client(session, api.url)
+    # Connections that were cut end in the loop's next rounds.
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -124,7 +140,11 @@ def pod_spec(**changes: Any) -> dict[str, Any]:
 
 def workload_spec(**changes: Any) -> dict[str, Any]:
     labels = {"app": "web"}
-    return {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod_spec()}, **changes}
+    return {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod_spec()},
+        **changes,
+    }
 
 
 def definition(plural: str, group: str, kind: str, *, subresources: dict[str, Any] | None = None) -> dict[str, Any]:

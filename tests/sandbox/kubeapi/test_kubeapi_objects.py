@@ -89,7 +89,9 @@ async def test_status_belongs_to_its_subresource(client: Client) -> None:
     """A plain write leaves the status alone and the status subresource everything else."""
     await client.create(client.path("pods"), "a", spec=pod_spec(), status={"phase": "Running"})
     plain = await client.patch(client.path("pods", "a"), {"status": {"phase": "Failed"}})
-    changed = await client.patch(client.path("pods", "a") + "/status", {"status": {"phase": "Running"}, "spec": {"x": 1}})
+    changed = await client.patch(
+        client.path("pods", "a") + "/status", {"status": {"phase": "Running"}, "spec": {"x": 1}}
+    )
     assert (plain["status"]["phase"], changed["status"]["phase"]) == ("Pending", "Running")
     assert "x" not in changed["spec"]
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.velero import kinds
-from app.sandbox.velero.bucket import Bucket, Buckets, Endpoints, Keys
 from app.sandbox.apiclient import ApiError, KubernetesApi, ResourceType
 from app.sandbox.objects import Object, phase_of
+from app.sandbox.velero import kinds
+from app.sandbox.velero.bucket import Bucket, Buckets, Endpoints, Keys
 
 NAMESPACES = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False)
 CONFIG_MAPS = ResourceType("", "v1", "configmaps", "ConfigMap", namespaced=True)

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from app.sandbox.velero.archive import ArchiveError, ArchiveKey, Item, read_archive, rewrite_archive, write_archive
 from app.sandbox.apiclient import ResourceType
+from app.sandbox.velero.archive import ArchiveError, ArchiveKey, Item, read_archive, rewrite_archive, write_archive
 
 DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment", namespaced=True)
 NAMESPACES = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.sandbox.velero import kinds
-from app.sandbox.velero.archive import ArchiveKey, read_archive
 from app.sandbox.apiclient import ResourceType
 from app.sandbox.objects import phase_of
+from app.sandbox.velero import kinds
+from app.sandbox.velero.archive import ArchiveKey, read_archive
 from tests.sandbox.velero.conftest import (
     CLUSTER_ROLES,
     CONFIG_MAPS,

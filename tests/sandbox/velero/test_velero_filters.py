@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from app.sandbox.velero.filters import NameFilter, Selection, selects
 from app.sandbox.apiclient import ResourceType
+from app.sandbox.velero.filters import NameFilter, Selection, selects
 from app.sandbox.velero.policies import FilterPolicy, PolicyError, parse_policy
 
 PODS = ResourceType("", "v1", "pods", "Pod", namespaced=True)

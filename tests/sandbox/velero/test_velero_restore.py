@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.velero import kinds
 from app.sandbox.apiclient import ResourceType
 from app.sandbox.objects import Object, labels_of, phase_of
+from app.sandbox.velero import kinds
 from tests.sandbox.velero.conftest import (
     CONFIG_MAPS,
     CRDS,

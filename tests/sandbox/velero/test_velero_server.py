@@ -8,9 +8,9 @@ import zlib
 import aiohttp
 import pytest
 
+from app.sandbox.objects import name_of, phase_of
 from app.sandbox.velero import kinds
 from app.sandbox.velero.archive import ArchiveKey, read_archive
-from app.sandbox.objects import name_of, phase_of
 from tests.sandbox.velero.conftest import CONFIG_MAPS, CRDS, SECRETS, Velero
 
 

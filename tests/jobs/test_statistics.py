@@ -1,0 +1,118 @@
+"""Figures computed from rows."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.db import Database
+from app.jobs.models import BackupRecord
+from app.jobs.repository import JobStore, now
+from app.jobs.states import JobStatus
+from app.jobs.statistics import Statistics
+from tests.jobs.conftest import make_job
+
+
+async def stop(store: JobStore, status: JobStatus = JobStatus.SUCCEEDED, instance: str = "demo") -> None:
+    """A stop that has ended."""
+    job = await make_job(store, instance=instance)
+    await store.begin_attempt(job.id)
+    await store.finish(job.id, status, result={}, error={"code": "proof-failed"} if status == "failed" else None)
+
+
+async def back_up(store: JobStore, name: str, size_bytes: int, seconds: float, instance: str = "demo") -> None:
+    """A proven backup."""
+    at = now() + timedelta(seconds=seconds)
+    await store.save_backup(
+        BackupRecord(
+            host=store.host, instance=instance, name=name, instance_id="i", scope="full", status="proven",
+            size_bytes=size_bytes, seconds=seconds, created_at=at, proven_at=at,
+        )
+    )  # fmt: skip
+
+
+async def samples(store: JobStore) -> dict[str, float]:
+    """What a Prometheus server would read, by the sample's name and labels."""
+    families = text_string_to_metric_families(await Statistics(store).prometheus())
+    return {
+        sample.name + "".join(f"{{{key}={value}}}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_an_empty_history_has_figures_too(store: JobStore) -> None:
+    """Nothing divides by zero."""
+    summary = await Statistics(store).summary()
+    assert (summary.backups, summary.stop_seconds.median) == ({"proven": 0, "failed": 0}, None)
+
+
+async def test_jobs_are_counted_by_type_and_status(store: JobStore) -> None:
+    """Success rates follow from them."""
+    await stop(store)
+    await stop(store)
+    await stop(store, JobStatus.FAILED)
+    summary = await Statistics(store).summary()
+    assert summary.jobs == {"stop": {"succeeded": 2, "failed": 1}}
+    assert summary.backups["failed"] == 1
+
+
+async def test_durations_have_a_median_and_a_tail(store: JobStore) -> None:
+    """Of the backups that were proven."""
+    for seconds in (1.0, 2.0, 3.0, 40.0):
+        await back_up(store, f"b{seconds}", 10, seconds)
+    durations = (await Statistics(store).summary()).backup_seconds
+    assert (durations.count, durations.longest) == (4, 40.0)
+    assert durations.median in {2.0, 3.0}
+
+
+async def test_an_instance_has_figures_of_its_own(store: JobStore) -> None:
+    """Others do not count."""
+    await stop(store)
+    await back_up(store, "other", 7, 1, instance="other")
+    summary = await Statistics(store).summary("other")
+    assert (summary.jobs, summary.storage_bytes) == ({}, {"other": 7})
+
+
+async def test_a_deleted_backup_takes_no_space(store: JobStore) -> None:
+    """But it remains in the counts of what was proven."""
+    await back_up(store, "old", 10, 1)
+    await back_up(store, "new", 20, 2)
+    await store.mark_deleted("demo", "old")
+    summary = await Statistics(store).summary()
+    assert (summary.storage_bytes, summary.backups["proven"]) == ({"demo": 20}, 2)
+
+
+async def test_the_metrics_have_the_promised_names(store: JobStore) -> None:
+    """Dashboards depend on them."""
+    await stop(store)
+    await back_up(store, "b", 10, 4.0)
+    read = await samples(store)
+    assert read["kecs_state_backup_total{result=proven}"] == 1
+    assert read["kecs_state_restore_total{result=succeeded}"] == 0
+    assert read["kecs_state_backup_size_bytes{instance=demo}"] == 10
+    assert read["kecs_state_storage_bytes{instance=demo}"] == 10
+    for operation in ("backup", "restore", "stop", "start"):
+        assert f"kecs_state_{operation}_duration_seconds_count" in read
+
+
+async def test_histograms_are_cumulative(store: JobStore) -> None:
+    """As Prometheus wants them."""
+    await back_up(store, "quick", 10, 2.0)
+    await back_up(store, "slow", 10, 2000.0)
+    read = await samples(store)
+    name = "kecs_state_backup_duration_seconds"
+    assert read[f"{name}_bucket{{le=2.5}}"] == 1
+    assert read[f"{name}_bucket{{le=900.0}}"] == 1
+    assert read[f"{name}_bucket{{le=+Inf}}"] == read[f"{name}_count"] == 2
+    assert read[f"{name}_sum"] == 2002
+
+
+async def test_the_figures_survive_a_restart(store: JobStore, database: Database, tmp_path: Path) -> None:
+    """They come from rows and from nothing else."""
+    await stop(store)
+    before = await samples(store)
+    await database.close()
+    reopened = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    assert await samples(JobStore(reopened, "here")) == before
+    await reopened.close()

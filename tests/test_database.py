@@ -1,0 +1,134 @@
+"""The database file: how it is written, and what is said when it cannot be."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+
+from app.db import Database, DatabaseError, database_url
+from app.settings import Settings
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A database with one small table."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    async with database.write() as session:
+        await session.execute(text("CREATE TABLE note (words TEXT)"))
+    yield database
+    await database.close()
+
+
+async def add_note(database: Database, words: str) -> None:
+    """One row."""
+    async with database.write() as session:
+        await session.execute(text("INSERT INTO note VALUES (:words)"), {"words": words})
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
+)
+async def test_every_connection_is_durable_and_strict(database: Database, pragma: str, value: object) -> None:
+    """``synchronous=2`` is FULL: what was committed is on the disk."""
+    async with database.read() as session:
+        assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
+
+
+async def test_a_write_holds_the_file_from_its_beginning(database: Database, tmp_path: Path) -> None:
+    """BEGIN IMMEDIATE: nobody else can write between this transaction's read and its write."""
+    async with database.write():
+        other = sqlite3.connect(tmp_path / "state.db", timeout=0, isolation_level=None)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+
+
+async def test_a_write_that_fails_leaves_nothing_behind(database: Database) -> None:
+    """And the next one is not in its way."""
+
+    async def write_half() -> None:
+        async with database.write() as session:
+            await session.execute(text("INSERT INTO note VALUES ('half')"))
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        await write_half()
+    await add_note(database, "whole")
+    async with database.read() as session:
+        assert (await session.execute(text("SELECT words FROM note"))).scalars().all() == ["whole"]
+
+
+async def test_a_full_disk_is_said_and_does_not_end_the_service(tmp_path: Path) -> None:
+    """SQLite's own limit on the file's pages gives the same error as a full disk."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+
+    @event.listens_for(database._engine.sync_engine, "connect")
+    def limit_size(connection: object, _record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        cursor.execute("PRAGMA max_page_count=3")
+        cursor.close()
+
+    async with database.write() as session:
+        await session.execute(text("CREATE TABLE note (words TEXT)"))
+    with pytest.raises(DatabaseError, match="full") as refused:
+        await add_note(database, "x" * 100_000)
+    assert "disk" in refused.value.remedy
+    await add_note(database, "small")
+    await database.close()
+
+
+async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
+    """Instead of an exception of the driver."""
+    (tmp_path / "state.db").write_bytes(b"this is no database" * 1000)
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    with pytest.raises(DatabaseError, match="not a database"):
+        await database.migrate()
+    await database.close()
+
+
+async def test_a_migration_that_is_cut_off_leaves_no_half_a_schema(tmp_path: Path) -> None:
+    """All tables come in one transaction."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def break_off(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "CREATE TABLE job_step" in statement:
+            raise RuntimeError("killed")
+
+    try:
+        with pytest.raises(RuntimeError, match="killed"):
+            await database.migrate()
+    finally:
+        event.remove(Engine, "before_cursor_execute", break_off)
+    with sqlite3.connect(tmp_path / "state.db") as look:
+        assert look.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == []
+    look.close()
+    await database.migrate()
+    await database.close()
+
+
+async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    """Every start of the service does it."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    await database.migrate()
+    await database.migrate()
+    async with database.read() as session:
+        assert (await session.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() == ["0001"]
+    await database.close()
+
+
+def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """A file stands where it should be."""
+    (tmp_path / "home").write_text("")
+    with pytest.raises(DatabaseError, match="state"):
+        database_url(Settings(home=tmp_path / "home"))
+
+
+def test_the_state_directory_is_private(tmp_path: Path) -> None:
+    """Job requests and results are nobody else's business."""
+    settings = Settings(home=tmp_path / "home")
+    assert str(settings.state_directory / "state.db") in database_url(settings)
+    assert settings.state_directory.stat().st_mode & 0o777 == 0o700

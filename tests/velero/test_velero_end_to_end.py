@@ -1,0 +1,101 @@
+"""The stack in a sandbox cluster: asleep to awake, a backup held against the inventory's rules, asleep again."""
+
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.kubernetes.client import KubeClient
+from app.kubernetes.port_forward import PortForward
+from app.ports import ClusterAccess
+from app.sandbox import supervisor
+from app.settings import StackSettings
+from app.storage import layout
+from app.storage.s3 import S3Credentials, S3Store
+from app.velero.client import VeleroClient
+from app.velero.models import Backup
+from app.velero.scope import FULL, collected, in_scope
+from app.velero.stack.sleep import sleep, stack_state
+from app.velero.stack.wake import StackContext, wake
+from tests.sandbox.cluster import running_cluster
+
+KEYS = S3Credentials("user", "not-a-real-secret")
+SETTINGS = StackSettings(wake_timeout_seconds=40)
+
+
+def context(kube: KubeClient, state_dir: Path) -> StackContext:
+    """MinIO's data lies on the host, below the cluster's one mount."""
+    return StackContext(
+        kube=kube,
+        settings=SETTINGS,
+        credentials=KEYS,
+        repository_password="password",
+        storage_node_path=str(supervisor.host_directory(state_dir, "demo") / "minio-data"),
+        owner_ids=(os.getuid(), os.getgid()),
+        crd_cache=state_dir / "crds.json",
+    )
+
+
+@asynccontextmanager
+async def connected(state_dir: Path) -> AsyncIterator[KubeClient]:
+    """A client of the running cluster."""
+    async with await KubeClient.connect(ClusterAccess(supervisor.kubeconfig(state_dir, "demo"))) as kube:
+        yield kube
+
+
+async def back_up(kube: KubeClient, name: str) -> Backup:
+    """A full backup, to its end."""
+    velero = VeleroClient(kube)
+    ago = datetime.now(UTC) - timedelta(hours=1)
+    await velero.adopt_or_create_backup(name, FULL, job_id="j", try_number=1, instance_id="i", created_not_before=ago)
+    return await velero.wait_for_backup(name, timeout_seconds=40)
+
+
+async def expected(kube: KubeClient) -> set[str]:
+    """Every object the inventory's rules ask of a full backup, as paths in the tar."""
+    found = set()
+    for resource in collected((await kube.discover()).resources):
+        for item in (await kube.list(resource, metadata_only=True)).items:
+            metadata = item["metadata"]
+            if in_scope(resource, metadata):
+                place = f"namespaces/{metadata['namespace']}" if metadata.get("namespace") else "cluster"
+                found.add(f"resources/{resource.group_resource}/{place}/{metadata['name']}.json")
+    return found
+
+
+async def stored(kube: KubeClient, name: str) -> set[str]:
+    """Paths of the objects in the backup's tar; the second copy of the preferred version is left out."""
+    async with PortForward(kube, "velero", "minio", 9000) as forward, S3Store(forward.url, KEYS, "velero") as store:
+        content = await store.get(layout.contents_key(name))
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        names = [member.name for member in archive if member.isfile()]
+    return {path for path in names if path.startswith("resources/") and "-preferredversion/" not in path}
+
+
+async def test_a_backup_holds_exactly_what_the_inventory_asks_for(tmp_path: Path) -> None:
+    """From nothing to a Completed backup; it may only hold more through Velero's own item actions."""
+    async with running_cluster(tmp_path), connected(tmp_path) as kube:
+        woken = await wake(context(kube, tmp_path))
+        assert woken.location_name == "default"
+        wanted = await expected(kube)
+        backup = await back_up(kube, "full")
+        assert backup.phase == "Completed", backup.reason
+        in_tar = await stored(kube, "full")
+        assert wanted - in_tar == set()
+        assert {path.split("/")[1] for path in in_tar - wanted} <= {"clusterroles.rbac.authorization.k8s.io"}
+
+
+async def test_a_stack_that_slept_wakes_with_what_it_had(tmp_path: Path) -> None:
+    """Second wake: the definitions come from the host, the backup of before is still known and stored."""
+    async with running_cluster(tmp_path, kecs=False, seeded=False), connected(tmp_path) as kube:
+        await wake(context(kube, tmp_path))
+        assert (await back_up(kube, "first")).phase == "Completed"
+        assert await sleep(kube, SETTINGS)
+        assert await stack_state(kube, SETTINGS) == "asleep"
+        await wake(context(kube, tmp_path))
+        assert await stored(kube, "first")
+        await VeleroClient(kube).delete_backup("first", timeout_seconds=20)
+        assert await VeleroClient(kube).find_backup("first") is None
