@@ -90,8 +90,7 @@ async def power_on(state_dir: Path, name: str) -> None:
         record["kubelet"] = start(
             [*module, "app.sandbox.kubelet", *arguments, "--node", node_name(name)], directory / "logs" / "kubelet.log"
         ).as_json()
-        record["epoch"] = f"on-{time.time_ns()}"
-        _save(directory, record)
+        _note_power(directory, record, "on")
         await _until_registered(directory, name)
 
 
@@ -105,7 +104,7 @@ async def power_off(state_dir: Path, name: str, *, drain: bool = False) -> None:
             await drain_node(directory)
         await _end_processes(directory, record)
         if was_on:
-            record["epoch"] = f"off-{time.time_ns()}"
+            _note_power(directory, record, "off")
         _save(directory, record)
 
 
@@ -164,6 +163,15 @@ def _save(directory: Path, record: dict[str, Any]) -> None:
     temporary = directory / "cluster.json.new"
     temporary.write_text(json.dumps(record))
     temporary.replace(directory / "cluster.json")
+
+
+def _note_power(directory: Path, record: dict[str, Any], what: Literal["on", "off"]) -> None:
+    """A new ``off_epoch``, and a line in the power log, which a checker holds against what the service recorded."""
+    moment = time.time_ns()
+    record["epoch"] = f"{what}-{moment}"
+    _save(directory, record)
+    with (directory / "power.log").open("a") as log:
+        log.write(f"{moment} {what}\n")
 
 
 def _alive(record: dict[str, Any], part: str) -> bool:

@@ -160,9 +160,7 @@ async def test_best_effort_powers_off_and_says_unprotected(product: Product) -> 
 async def test_a_sixth_stop_prunes_the_oldest_backup(tmp_path: Path) -> None:
     """Five proven full backups stay, in the list and in the bucket."""
     async with running_product(tmp_path, WORKFLOW__KEEP_LAST="3") as product:
-        names = []
-        for _ in range(4):
-            names.append((await product.back_up())["result"]["backup"])
+        names = [(await product.back_up())["result"]["backup"] for _ in range(4)]
         kept = {row["id"] for row in await product.backups()}
         assert kept == set(names[1:])
         proofs = tmp_path / "instances" / NAME / "proofs"

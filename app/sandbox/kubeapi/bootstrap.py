@@ -101,6 +101,18 @@ def _network() -> Iterator[tuple[str, Object]]:
     }  # fmt: skip
     metadata = {"name": "kubernetes", "namespace": "default", "labels": labels}
     yield "services", {"metadata": metadata, "spec": spec, "status": {"loadBalancer": {}}}
+    port = {"name": "https", "port": 6443, "protocol": "TCP"}
+    metadata = {"name": "kubernetes", "namespace": "default"}
+    yield "endpoints", {"metadata": metadata, "subsets": [{"addresses": [{"ip": "127.0.0.1"}], "ports": [port]}]}
+    yield (
+        "endpointslices.discovery.k8s.io",
+        {
+            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+            "ports": [port],
+        },
+    )
     condition = {"type": "Ready", "status": "True", "lastTransitionTime": timestamp(), "reason": "", "message": ""}
     yield (
         "servicecidrs.networking.k8s.io",

@@ -9,6 +9,7 @@ from app.sandbox.kubeapi.objects import Object, copy_of, entries, mapping, times
 from app.sandbox.kubeapi.store import Key, Record, Store, phase_of
 from app.sandbox.kubeapi.writing import Admission, held_back
 
+FOREGROUND_FINALIZER = "foregroundDeletion"
 _UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 
 
@@ -19,6 +20,7 @@ class DeleteOptions:
     uid: str = ""
     resource_version: str = ""
     orphan: bool = False
+    foreground: bool = False
 
 
 class Deleter:
@@ -41,9 +43,12 @@ class Deleter:
             return before, not waits
         if options.orphan:
             self._orphan(before)
-        if not waits:
+        finalizer = definitions.CLEANUP_FINALIZER if kind.storage == definitions.STORAGE else ""
+        if options.foreground and self._store.dependents(before.uid):
+            finalizer = FOREGROUND_FINALIZER
+        if not waits and not finalizer:
             return self._store.remove(before), True
-        return self._mark(before, grace)
+        return self._mark(before, grace, finalizer)
 
     def _present(self, kind: Kind, key: Key) -> Record:
         found = self._store.get(key)
@@ -51,16 +56,16 @@ class Deleter:
             raise not_found(kind.resource, key.name)
         return found
 
-    def _mark(self, before: Record, grace: int) -> tuple[Record, bool]:
-        """Begins a deletion that has to wait, or shortens the wait of one that has begun."""
+    def _mark(self, before: Record, grace: int, finalizer: str) -> tuple[Record, bool]:
+        """Begins a deletion that has to wait, for ``finalizer`` too, or shortens the wait of one that has begun."""
         after = copy_of(before.obj)
         metadata = after["metadata"]
         if not before.deleting:
             metadata["deletionTimestamp"] = timestamp(grace)
             metadata["deletionGracePeriodSeconds"] = grace
+            if finalizer and finalizer not in entries(metadata, "finalizers"):
+                metadata["finalizers"] = [*entries(metadata, "finalizers"), finalizer]
             if before.key.storage == definitions.STORAGE:
-                finalizers = metadata.setdefault("finalizers", [])
-                finalizers += [definitions.CLEANUP_FINALIZER] * (definitions.CLEANUP_FINALIZER not in finalizers)
                 definitions.terminating(after)
             if "generation" in metadata:
                 metadata["generation"] += 1

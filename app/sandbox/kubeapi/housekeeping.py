@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from app.sandbox.kubeapi import definitions
-from app.sandbox.kubeapi.deleting import DeleteOptions, Deleter
+from app.sandbox.kubeapi.deleting import FOREGROUND_FINALIZER, DeleteOptions, Deleter
 from app.sandbox.kubeapi.failures import Failure
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, copy_of, entries, mapping, timestamp
 from app.sandbox.kubeapi.registry import Registry, kinds_of
 from app.sandbox.kubeapi.store import Change, Key, Record, Store
+from app.sandbox.kubeapi.writing import held_back
 
 _RETRY_SECONDS = 1.0
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ class Housekeeping:
     def begin(self) -> None:
         """Takes up what an earlier process left undone, then follows every change."""
         for record in self._store.everything():
-            self._consider(record)
+            if record.deleting and not held_back(record):
+                self._store.remove(record)
+            else:
+                self._consider(record)
         self._store.listeners.append(self._notice)
 
     async def run(self) -> None:
@@ -45,6 +49,9 @@ class Housekeeping:
                 # An admission webhook that refuses, most of all.
                 log.warning("%s %s: %s", *duty, failure.message)
                 asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._owe, *duty)
+            except Exception:
+                # One duty that cannot be done must not end all the others.
+                log.exception("%s %s", *duty)
 
     def _owe(self, what: str, subject: str) -> None:
         if (what, subject) not in self._waiting:
@@ -58,10 +65,13 @@ class Housekeeping:
             return
         if record.uid and self._store.dependents(record.uid):
             self._owe("dependents", record.uid)
+        for owner in (self._store.by_uid(uid) for uid in record.owner_uids):
+            if owner is not None and _goes_last(owner):
+                self._owe("foreground", owner.uid)
         if record.key.namespace:
             namespace = self._store.get(Key("namespaces", "", record.key.namespace))
-            if namespace is not None and namespace.deleting:
-                self._owe("namespace", record.key.namespace)
+            if namespace is not None:
+                self._owe("namespace" if namespace.deleting else "furnish", record.key.namespace)
         kind = self._registry.of_storage(record.key.storage)
         if kind is not None and kind.custom:
             self._owe("definition", record.key.storage)
@@ -73,6 +83,8 @@ class Housekeeping:
             self._owe("namespace" if record.deleting else "furnish", record.key.name)
         elif record.key.storage == definitions.STORAGE:
             self._owe("definition", record.key.name)
+        if _goes_last(record):
+            self._owe("foreground", record.uid)
         for uid in record.owner_uids:
             if self._store.by_uid(uid) is None:
                 self._owe("dependents", uid)
@@ -85,6 +97,8 @@ class Housekeeping:
                 await self._empty(subject)
             case "dependents":
                 await self._collect(subject)
+            case "foreground":
+                await self._lead(subject)
             case _:
                 await self._tend_definition(subject)
 
@@ -144,6 +158,26 @@ class Housekeeping:
         ]
         await self._delete_each(ownerless, lambda record: DeleteOptions(uid=record.uid))
 
+    async def _lead(self, uid: str) -> None:
+        """Foreground deletion: the owner goes after the dependents that block it."""
+        owner = self._store.by_uid(uid)
+        if owner is None or not _goes_last(owner):
+            return
+        dependents = [record for record in self._store.dependents(uid) if not record.deleting]
+        await self._delete_each(dependents, lambda record: DeleteOptions(uid=record.uid))
+        owner = self._store.by_uid(uid)
+        if owner is not None and not any(_blocks(record, uid) for record in self._store.dependents(uid)):
+            self._release(owner, FOREGROUND_FINALIZER)
+
+    def _release(self, record: Record, finalizer: str) -> None:
+        """Takes a finalizer of the server's own away, and with the last one the object."""
+        after = copy_of(record.obj)
+        after["metadata"]["finalizers"] = [one for one in entries(record.metadata, "finalizers") if one != finalizer]
+        if after != record.obj:
+            record = self._store.put(record.key, after)
+        if record.deleting and not held_back(record):
+            self._store.remove(record)
+
     async def _delete_each(self, records: list[Record], options: Callable[[Record], DeleteOptions]) -> None:
         """The first refusal is raised once every other deletion is through."""
         refused: Failure | None = None
@@ -176,12 +210,7 @@ class Housekeeping:
         definition = self._store.get(definition.key)
         if definition is None or self._store.records(name):
             return
-        after = copy_of(definition.obj)
-        left = [one for one in entries(after["metadata"], "finalizers") if one != definitions.CLEANUP_FINALIZER]
-        after["metadata"]["finalizers"] = left
-        record = self._store.put(definition.key, after)
-        if not left:
-            self._store.remove(record)
+        self._release(definition, definitions.CLEANUP_FINALIZER)
 
     def _announce(self, definition: Object) -> None:
         kind = self._registry.built_in(definitions.API_SERVICES)
@@ -196,3 +225,12 @@ class Housekeeping:
             if found is not None and not self._registry.custom_in_group(served.group, served.version):
                 with suppress(KeyError):
                     self._store.remove(found)
+
+
+def _goes_last(owner: Record) -> bool:
+    return owner.deleting and FOREGROUND_FINALIZER in entries(owner.metadata, "finalizers")
+
+
+def _blocks(dependent: Record, owner_uid: str) -> bool:
+    references = entries(dependent.metadata, "ownerReferences")
+    return any(one.get("uid") == owner_uid and one.get("blockOwnerDeletion") is True for one in references)

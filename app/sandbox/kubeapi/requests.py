@@ -85,7 +85,7 @@ def write_options(request: web.Request) -> WriteOptions:
 
 def watch_options(query: Mapping[str, str], *, partial: bool) -> WatchOptions:
     return WatchOptions(
-        resource_version=query.get("resourceVersion", ""),
+        resource_version=number(query, "resourceVersion") or 0,
         seconds=number(query, "timeoutSeconds"),
         bookmarks=flag(query, "allowWatchBookmarks"),
         initial_events=flag(query, "sendInitialEvents"),
@@ -111,11 +111,12 @@ def delete_options(query: Mapping[str, str], body: Object) -> DeleteOptions:
         uid=str(preconditions.get("uid") or ""),
         resource_version=str(preconditions.get("resourceVersion") or ""),
         orphan=propagation == "Orphan" or body.get("orphanDependents") is True,
+        foreground=propagation == "Foreground",
     )
 
 
 def _dry_run(value: Any) -> bool:
-    if value in {None, ""}:
+    if value is None or value == "":
         return False
     if value != "All":
         raise bad_request(f'dryRun: Unsupported value: "{value}": supported values: "All"')

@@ -53,6 +53,9 @@ def _check_shape(metadata: Object) -> None:
         raise bad_request("metadata.ownerReferences: expected a list of objects")
     if not all(isinstance(one, str) for one in metadata.get("finalizers") or ()):
         raise bad_request("metadata.finalizers: expected a list of strings")
+    managed = metadata.get("managedFields") or []
+    if not isinstance(managed, list) or not all(isinstance(one, dict) for one in managed):
+        raise bad_request("metadata.managedFields: expected a list of objects")
 
 
 def _name(kind: Kind, metadata: Object) -> list[Flaw]:
@@ -111,6 +114,8 @@ def _pod_spec(spec: Any, path: str) -> list[Flaw]:
             flaws.append(Flaw((f"{place}.name", "FieldValueDuplicate", f'Duplicate value: "{container["name"]}"')))
         if not container.get("image"):
             flaws.append(Flaw.required(f"{place}.image"))
+        elif not isinstance(container["image"], str):
+            raise bad_request(f"{place}.image: expected a string")
         seen.add(str(container.get("name")))
     return flaws
 
@@ -164,6 +169,14 @@ def _service(obj: Object) -> list[Flaw]:
     return flaws
 
 
+def _namespace(obj: Object) -> list[Flaw]:
+    return [
+        Flaw.invalid("spec.finalizers", one, "name part must consist of alphanumeric characters")
+        for one in entries(obj.get("spec") or {}, "finalizers")
+        if not isinstance(one, str) or not _QUALIFIED.fullmatch(one)
+    ]
+
+
 def _definition(obj: Object) -> list[Flaw]:
     spec, name = obj.get("spec"), obj["metadata"].get("name")
     if not isinstance(spec, dict):
@@ -175,6 +188,8 @@ def _definition(obj: Object) -> list[Flaw]:
     ]
     if flaws:
         return flaws
+    if not isinstance(spec["group"], str) or not isinstance(spec["names"]["kind"], str):
+        raise bad_request("spec: group and names.kind must be strings")
     if name != f"{spec['names']['plural']}.{spec['group']}":
         flaws.append(Flaw.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
     versions = entries(spec, "versions")
@@ -194,6 +209,7 @@ _RULES: dict[str, Callable[[Object], list[Flaw]]] = {
     "jobs.batch": _job,
     "secrets": _secret,
     "services": _service,
+    "namespaces": _namespace,
     "customresourcedefinitions.apiextensions.k8s.io": _definition,
 }
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.sandbox.kubeapi.failures import bad_request, expired
+from app.sandbox.kubeapi.failures import expired
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import encode
 from app.sandbox.kubeapi.reading import Selection, written
@@ -17,7 +17,7 @@ _DEFAULT_SECONDS = 1800
 
 @dataclass(frozen=True)
 class WatchOptions:
-    resource_version: str = ""
+    resource_version: int = 0
     seconds: int | None = None
     bookmarks: bool = False
     initial_events: bool = False
@@ -45,7 +45,7 @@ class Watches:
 
     async def lines(self, kind: Kind, selection: Selection, options: WatchOptions) -> AsyncGenerator[str, None]:
         """One event in JSON per item, each with its line end."""
-        start = _start(options)
+        start = 0 if options.initial_events else options.resource_version
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self._open[queue] = kind.storage
         try:
@@ -97,14 +97,6 @@ class Watches:
         else:
             message = f"too old resource version: {start} ({self._store.compacted})"
         return _event("ERROR", encode(expired(message).status()))
-
-
-def _start(options: WatchOptions) -> int:
-    if options.initial_events or not options.resource_version:
-        return 0
-    if not options.resource_version.isdigit():
-        raise bad_request(f"invalid resource version: {options.resource_version!r}")
-    return int(options.resource_version)
 
 
 def _line(kind: Kind, selection: Selection, change: Change, options: WatchOptions) -> str:

@@ -24,6 +24,7 @@ from app.sandbox.kubeapi.failures import (
 )
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, copy_of, entries, mapping, metadata_of, timestamp
+from app.sandbox.kubeapi.shapes import check_shape
 from app.sandbox.kubeapi.store import Key, Record, Store
 from app.sandbox.kubeapi.validation import check, check_change
 
@@ -214,21 +215,15 @@ def _check_type(kind: Kind, namespace: str, obj: Object) -> None:
         raise bad_request(
             f"the namespace of the provided object does not match the namespace sent on the request: {namespace}"
         )
+    if not kind.custom:
+        check_shape(kind, obj)
 
 
 def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str) -> Object:
     """``proposed`` with everything a request to this address cannot change put back."""
     _check_type(kind, before.key.namespace, proposed)
     metadata = proposed["metadata"]
-    if metadata.get("name", before.key.name) != before.key.name:
-        raise bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({before.key.name})"
-        )
-    if str(metadata.get("resourceVersion") or before.version) != str(before.version):
-        raise modified_meanwhile(kind.resource, before.key.name)
-    if metadata.get("uid") and metadata["uid"] != before.uid:
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {before.uid}"
-        raise conflict(kind.resource, before.key.name, why)
+    _check_identity(kind, before, metadata)
     if subresource:
         return _only_subresource(before, proposed, subresource)
     for field in (*_SERVER_FIELDS, "namespace", "name"):
@@ -238,11 +233,27 @@ def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str
     if "managedFields" not in metadata and "managedFields" in before.metadata:
         metadata["managedFields"] = before.metadata["managedFields"]
     metadata.pop("selfLink", None)
+    if kind.storage == "namespaces":
+        # Its finalizers have a subresource of their own.
+        proposed["spec"] = before.obj["spec"]
     if kind.has_status:
         proposed.pop("status", None)
         if "status" in before.obj:
             proposed["status"] = before.obj["status"]
     return copy_of(proposed)
+
+
+def _check_identity(kind: Kind, before: Record, metadata: Object) -> None:
+    """Refuses a body about another object, or about an earlier state of this one."""
+    if metadata.get("name", before.key.name) != before.key.name:
+        raise bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({before.key.name})"
+        )
+    if str(metadata.get("resourceVersion") or before.version) != str(before.version):
+        raise modified_meanwhile(kind.resource, before.key.name)
+    if metadata.get("uid") and metadata["uid"] != before.uid:
+        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {before.uid}"
+        raise conflict(kind.resource, before.key.name, why)
 
 
 def _only_subresource(before: Record, proposed: Object, subresource: str) -> Object:

@@ -1,0 +1,76 @@
+"""The types of fields, as far as the rest of the server relies on them: what the real one's decoder refuses first.
+
+Knows fields by name, wherever they stand in an object of a built-in kind; maps whose keys are the user's own are not
+looked into.
+"""
+
+from typing import Any
+
+from app.sandbox.kubeapi.failures import bad_request
+from app.sandbox.kubeapi.kinds import Kind
+from app.sandbox.kubeapi.objects import Object
+
+_LISTS = frozenset({
+    "args", "clusterIPs", "command", "containers", "env", "envFrom", "hostAliases", "imagePullSecrets",
+    "initContainers", "ipFamilies", "matchExpressions", "ports", "rules", "subjects", "tolerations", "versions",
+    "volumeMounts", "volumes", "webhooks",
+})  # fmt: skip
+_OBJECTS = frozenset({
+    "annotations", "clientConfig", "jobTemplate", "labels", "matchLabels", "names", "namespaceSelector",
+    "objectSelector", "securityContext", "selector", "strategy", "template", "updateStrategy",
+})  # fmt: skip
+_NUMBERS = frozenset({
+    "activeDeadlineSeconds", "backoffLimit", "completions", "containerPort", "minReadySeconds", "nodePort",
+    "parallelism", "priority", "progressDeadlineSeconds", "replicas", "revisionHistoryLimit",
+    "terminationGracePeriodSeconds", "timeoutSeconds",
+})  # fmt: skip
+_TEXTS = frozenset({
+    "clusterIP", "dnsPolicy", "failurePolicy", "imagePullPolicy", "name", "nodeName", "plural",
+    "protocol", "restartPolicy", "scope", "serviceAccountName", "serviceName", "singular", "type", "volumeName",
+})  # fmt: skip
+_FREE = frozenset({
+    "annotations", "binaryData", "data", "labels", "limits", "matchLabels", "nodeSelector", "options", "overhead",
+    "parameters", "requests", "schema", "selector", "stringData", "volumeAttributes",
+})  # fmt: skip
+_WANTED: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_LISTS, (list, "a list")),
+    **dict.fromkeys(_OBJECTS, (dict, "an object")),
+    **dict.fromkeys(_NUMBERS, (int, "a number")),
+    **dict.fromkeys(_TEXTS, (str, "a string")),
+}
+# Lists of plain values; every other list above holds objects.
+_PLAIN = frozenset({"args", "clusterIPs", "command", "ipFamilies"})
+
+
+def check_shape(kind: Kind, obj: Object) -> None:
+    """Raises the BadRequest that names the first field of another type than the kind's; null is as good as absent."""
+    for field in ("spec", "template", "webhooks", "rules", "subjects"):
+        _check(kind, {field: obj.get(field)}, "")
+
+
+def _check(kind: Kind, value: Object, path: str) -> None:
+    for field, inner in value.items():
+        place = f"{path}.{field}"
+        if inner is None:
+            continue
+        wanted = _WANTED.get(field)
+        if wanted is not None and (not isinstance(inner, wanted[0]) or isinstance(inner, bool)):
+            raise _unreadable(kind, place, wanted[1])
+        if isinstance(inner, dict) and field not in _FREE:
+            _check(kind, inner, place)
+        elif isinstance(inner, list):
+            _check_items(kind, field, inner, place)
+
+
+def _check_items(kind: Kind, field: str, items: list[Any], place: str) -> None:
+    for number, item in enumerate(items):
+        if isinstance(item, dict):
+            _check(kind, item, f"{place}[{number}]")
+        elif field in _LISTS - _PLAIN:
+            raise _unreadable(kind, f"{place}[{number}]", "an object")
+
+
+def _unreadable(kind: Kind, place: str, wanted: str) -> Exception:
+    return bad_request(
+        f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {place}: expected {wanted}'
+    )
