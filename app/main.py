@@ -1,5 +1,6 @@
 """The composition root: settings in, a running service out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -14,8 +15,10 @@ from app.host.service_lock import ServiceLock
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
+from app.kubernetes import transport
 from app.ports import Clusters
 from app.settings import Settings
+from app.storage import s3
 from app.workflows.idle import settle
 from app.workflows.runners import runners
 from app.workflows.service import Operations
@@ -44,6 +47,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     async def on_idle(instance: str) -> None:
         await settle(world, instance)
 
+    opened.callback(asyncio.create_task(_load_libraries(), name="load libraries").cancel)
     reconciler = Reconciler(store, runners(world), settings.workflow, on_idle)
     await opened.enter_async_context(reconciler)
     return Services(
@@ -54,6 +58,12 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
         operations=Operations(world, reconciler),
         statistics=Statistics(store),
     )
+
+
+async def _load_libraries() -> None:
+    """What the first job will need, loaded aside: being ready does not wait for it, and no job blocks the loop."""
+    await asyncio.to_thread(transport.load_library)
+    await asyncio.to_thread(s3.load_library)
 
 
 def power_driver(settings: Settings) -> Clusters:

@@ -109,7 +109,7 @@ def summarise(before: Snapshot, after: Snapshot, stop: dict[str, Any], start: di
         "ignored": dict(ignored),
         "controlled": {"before": len(before.controlled), "after": len(after.controlled)},
         "not_restorable": before.not_restorable,
-        "left_to_kecs": sorted(before.left_to_kecs),
+        "made_by_kecs": {"before": sorted(before.left_to_kecs), "after": sorted(after.left_to_kecs)},
         "by_type": {
             name: [count(before, name), count(after, name)]
             for name in sorted({key.partition(" ")[0] for key in before.restorable | after.restorable})
@@ -146,6 +146,8 @@ def show(summary: dict[str, Any]) -> None:
     controlled = summary["controlled"]
     table.add_row("made by their controllers", str(controlled["before"]), str(controlled["after"]), style="dim")
     table.add_row("not restorable by nature", str(len(summary["not_restorable"])), "-", style="dim")
+    made = summary["made_by_kecs"]
+    table.add_row("made by KECS at its start", str(len(made["before"])), str(len(made["after"])), style="dim")
     console.print(table)
     proof = summary["proof"]
     console.print(

@@ -43,9 +43,16 @@ async def take_snapshot(kubeconfig: dict[str, Any]) -> Snapshot:
             snapshot.not_restorable[key] = why_not_restorable(item)
         elif any(owner.get("controller") and owner["uid"] in uids for owner in _owners(item)):
             snapshot.controlled.add(key)
-        elif item["metadata"]["name"] == KECS_WEBHOOK:
+        elif is_kecs_own(item):
             snapshot.left_to_kecs.add(key)
     return snapshot
+
+
+def is_kecs_own(item: Object) -> bool:
+    """Made by KECS whenever its server starts: its webhook, and its duplicates of tasks in ``ecs-<cluster>``."""
+    metadata = item["metadata"]
+    place = metadata["name"] if item["kind"] == "Namespace" else metadata.get("namespace", "")
+    return metadata["name"] == KECS_WEBHOOK or place.startswith("ecs-")
 
 
 async def _list(kube: KubeClient, resource: Resource) -> dict[str, Object]:

@@ -80,16 +80,17 @@ class RunningService:
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job once it has ended; survives restarts of the service meanwhile."""
-        async with asyncio.timeout(JOB_SECONDS):
-            while True:
-                try:
-                    response = await self.client.get(f"/jobs/{job_id}", params={"wait": 10})
-                except httpx.TransportError:
-                    await asyncio.sleep(0.1)
-                    continue
-                job: dict[str, Any] = response.json()
-                if job["status"] in {"succeeded", "failed", "cancelled"}:
-                    return job
+        job: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                while job.get("status") not in {"succeeded", "failed", "cancelled"}:
+                    try:
+                        job = (await self.client.get(f"/jobs/{job_id}", params={"wait": 10})).json()
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"the job has not ended: {job}\n{self.log.read_text()[-3000:]}") from None
+        return job
 
 
 @asynccontextmanager

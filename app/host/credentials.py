@@ -4,7 +4,7 @@ import configparser
 import io
 import secrets
 
-from app.host.files import HostDirectoryError, make_private_directory, read_private, write_private
+from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
 from app.storage.s3 import S3Credentials
 
@@ -14,13 +14,13 @@ PROFILE = "default"
 def ensure_credentials(directory: InstanceDirectory) -> S3Credentials:
     """MinIO's root user and password, in the AWS INI form Velero reads too."""
     path = directory.credentials_directory / "credentials"
-    content = read_private(path)
+    content = directory.read(path)
     if content is None:
-        make_private_directory(directory.credentials_directory)
+        directory.make(directory.credentials_directory)
         credentials = S3Credentials(access_key=f"kecs{secrets.token_hex(8)}", secret_key=secrets.token_hex(24))
-        write_private(path, credentials_file(credentials).encode())
+        directory.write(path, credentials_file(credentials).encode())
         return credentials
-    parser = configparser.ConfigParser()
+    parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(content.decode())
         return S3Credentials(parser[PROFILE]["aws_access_key_id"], parser[PROFILE]["aws_secret_access_key"])
@@ -33,7 +33,7 @@ def ensure_credentials(directory: InstanceDirectory) -> S3Credentials:
 
 def credentials_file(credentials: S3Credentials) -> str:
     """The AWS INI form of a pair of keys."""
-    parser = configparser.ConfigParser()
+    parser = configparser.ConfigParser(interpolation=None)
     parser[PROFILE] = {
         "aws_access_key_id": credentials.access_key,
         "aws_secret_access_key": credentials.secret_key,
@@ -46,9 +46,9 @@ def credentials_file(credentials: S3Credentials) -> str:
 def ensure_repository_password(directory: InstanceDirectory) -> str:
     """The password of the volume repositories; must never change while one exists."""
     path = directory.credentials_directory / "repository-password"
-    content = read_private(path)
+    content = directory.read(path)
     if content is None:
-        make_private_directory(directory.credentials_directory)
+        directory.make(directory.credentials_directory)
         content = secrets.token_urlsafe(32).encode()
-        write_private(path, content)
+        directory.write(path, content)
     return content.decode().strip()

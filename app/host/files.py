@@ -1,15 +1,23 @@
 """Files of an instance: private from the first byte, replaced atomically, never outside the instance's directory.
 
 The directory belongs to a user's home, and parts of it are written by pods; so a link found where a file or a
-directory of ours should be is an error, not a path to follow.
+directory of ours should be is an error, not a path to follow. Directories are walked one by one without following
+links, beginning at ``below``: that directory itself, and what lies above it, is the user's own business.
 """
 
+import contextlib
 import errno
 import os
 import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class HostDirectoryError(ServiceError):
@@ -18,77 +26,128 @@ class HostDirectoryError(ServiceError):
     code, status, title = "host-directory-unusable", 409, "The instance's directory cannot be used"
 
 
-def make_private_directory(path: Path) -> None:
-    """Create a directory with mode 0700; an existing one is left as it is, a link is refused."""
-    if path.is_symlink():
-        raise HostDirectoryError(f"{path} is a link where a directory is expected", remedy="Remove the link.")
+def make_private_directory(path: Path, *, below: Path | None = None) -> None:
+    """Create a directory and its missing parents, each with mode 0700; existing ones are left as they are.
+
+    Raises ``HostDirectoryError`` for a link or a file in the place of the directory, or of one between it and
+    ``below``; without ``below`` only the directory itself must be no link.
+    """
     with _explained(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if below is None:
+            below = path.parent
+        _make_missing(below)
+        os.close(_open_directory(below, path.relative_to(below), make=True))
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically, with mode 0600 from its first byte, and make it durable before returning."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    with _explained(path):
+def write_private(path: Path, content: bytes, *, below: Path | None = None) -> None:
+    """Replace a file atomically, with mode 0600 from its first byte, and make it durable before returning.
+
+    Raises ``InsufficientStorage`` on a full disk and ``HostDirectoryError`` for a link on the way or missing rights;
+    the old content stays in both cases.
+    """
+    temporary = f".{path.name}.{secrets.token_hex(6)}"
+    with _explained(path), _parent(path, below) as parent:
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_directory(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+            os.replace(temporary, path.name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+        os.fsync(parent)
 
 
-def read_private(path: Path) -> bytes | None:
-    """The content of a file of ours, or None if there is none; a link is refused."""
+def read_private(path: Path, *, below: Path | None = None) -> bytes | None:
+    """The content of a file of ours, or None if there is none; anything but a plain file is refused."""
     with _explained(path):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            with _parent(path, below) as parent:
+                # Not blocking: a named pipe put there must not hold the service up.
+                descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise HostDirectoryError(f"{path} is not a file", remedy="Move it away.")
             return file.read()
+
+
+def is_directory(path: Path, *, below: Path) -> bool:
+    """Whether there is a directory, reached without links; raises ``HostDirectoryError`` if a link stands there."""
+    with _explained(path):
+        try:
+            os.close(_open_directory(below, path.relative_to(below)))
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def free_bytes(path: Path) -> int:
     """Space a user may still fill on the disk below the nearest existing parent of ``path``."""
-    while not path.exists():
-        path = path.parent
-    figures = os.statvfs(path)
+    with _explained(path):
+        while not path.exists():
+            path = path.parent
+        figures = os.statvfs(path)
     return figures.f_bavail * figures.f_frsize
 
 
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _make_missing(path: Path) -> None:
+    if not path.exists():
+        _make_missing(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _parent(path: Path, below: Path | None) -> Iterator[int]:
+    """A descriptor of the directory a file lies in."""
+    root = path.parent if below is None else below
+    descriptor = _open_directory(root, path.parent.relative_to(root))
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-class _explained:  # noqa: N801 - reads as a statement
+def _open_directory(root: Path, relative: Path, *, make: bool = False) -> int:
+    """Open a directory below ``root``, one step at a time, following no link; make what is missing if asked to."""
+    descriptor = os.open(root, _DIRECTORY)
+    for part in relative.parts:
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, mode=0o700, dir_fd=descriptor)
+            deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = deeper
+    return descriptor
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     """Turns the system's errors into ours, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise _explanation(path, error) from error
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if not isinstance(error, OSError):
-            return
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise InsufficientStorage(
-                f"no space left to write {self._path}", remedy="Free space on that disk, then try again."
-            ) from error
-        if error.errno == errno.ELOOP:
-            raise HostDirectoryError(
-                f"{self._path} is a link where a file is expected", remedy="Remove the link."
-            ) from error
-        raise HostDirectoryError(
-            f"{self._path} cannot be used: {error.strerror}", remedy="Check its owner and rights."
-        ) from error
+def _explanation(path: Path, error: OSError) -> ServiceError:
+    if error.errno in _DISK_FULL:
+        return InsufficientStorage(
+            f"no space left to write {path}", remedy="Free space on that disk, then try again.", path=str(path)
+        )
+    # Linux says "not a directory" of a link that O_NOFOLLOW met where a directory was asked for.
+    if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR}:
+        return HostDirectoryError(
+            f"{path} is not reached by plain directories: a link or a file stands in the way",
+            remedy="Move the link away; this service never follows one out of an instance's directory.",
+            path=str(path),
+        )
+    return HostDirectoryError(
+        f"{path} cannot be used: {error.strerror}", remedy="Check its owner and rights.", path=str(path)
+    )

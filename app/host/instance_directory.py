@@ -1,16 +1,20 @@
 """One instance's directory on the host: ``<home>/instances/<name>/``."""
 
 import json
+import os
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from app.errors import StorageMoved, StorageNotOnHost
 from app.host.config import InstanceConfig, StorageRecord
-from app.host.files import HostDirectoryError, make_private_directory, read_private, write_private
+from app.host.files import HostDirectoryError, is_directory, make_private_directory, read_private, write_private
 from app.names import check_instance_name
 from app.ports import Mount
+from app.settings import StackSettings
 
 
 class InstanceDirectory:
@@ -53,32 +57,56 @@ class InstanceDirectory:
         """Whether the instance has a directory at all."""
         return self.path.is_dir()
 
-    def prepare(self) -> None:
+    def make(self, path: Path) -> None:
+        """Create a private directory of the instance, with what is missing above it; follows no link."""
+        make_private_directory(path, below=self.path)
+
+    def read(self, path: Path) -> bytes | None:
+        """A file of the instance, or None; follows no link out of the instance's directory."""
+        if not self.exists() or not is_directory(path.parent, below=self.path):
+            return None
+        return read_private(path, below=self.path)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Replace a file of the instance, privately and durably; follows no link out of the instance's directory."""
+        write_private(path, content, below=self.path)
+
+    def prepare(self, stack: StackSettings | None = None) -> None:
         """Make what a backup needs: MinIO's directory, the ADR's link to it, and the private directories."""
         for directory in (self.minio_directory, self.credentials_directory, self.proofs_directory):
-            make_private_directory(directory)
+            self.make(directory)
         link = self.path / "minio-data"
         if not link.is_symlink() and not link.exists():
-            link.symlink_to(Path("data") / "minio-data")
+            link.symlink_to(self.minio_directory.relative_to(self.path))
+        self._describe_location(stack or StackSettings())
+
+    def _describe_location(self, stack: StackSettings) -> None:
+        path = self.credentials_directory / "backup-location.yaml"
+        content = location_document(stack).encode()
+        if self.read(path) != content:
+            self.write(path, content)
 
     def load_config(self) -> InstanceConfig | None:
         """The record, or None for an instance never seen; a broken file is an error and never replaced silently."""
-        content = read_private(self.config_path)
+        content = self.read(self.config_path)
         if content is None:
             return None
         try:
             return InstanceConfig.model_validate_json(content)
         except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
             raise HostDirectoryError(
-                f"{self.config_path} is not readable: {error.errors()[0]['msg']}",
+                f"{self.config_path} is not readable: {where + ': ' if where else ''}{first['msg']}",
                 remedy="Mend the file, or move it away to have the instance treated as a new one.",
+                path=str(self.config_path),
             ) from error
 
     def save_config(self, config: InstanceConfig) -> None:
         """Write the record atomically."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make(self.path)
         content = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True)
-        write_private(self.config_path, content.encode() + b"\n")
+        self.write(self.config_path, content.encode() + b"\n")
 
     def update_config(self, **changes: Any) -> InstanceConfig:
         """Change fields of the existing record in one write; raises ``HostDirectoryError`` if there is none."""
@@ -91,23 +119,38 @@ class InstanceDirectory:
         return changed
 
 
+def location_document(stack: StackSettings) -> str:
+    """The storage location as YAML for people: what the service itself makes in the cluster, to read or to copy."""
+    location = {
+        "apiVersion": "velero.io/v1",
+        "kind": "BackupStorageLocation",
+        "metadata": {"name": "default", "namespace": stack.namespace},
+        "spec": {
+            "provider": "aws",
+            "default": True,
+            "objectStorage": {"bucket": stack.bucket},
+            "config": {
+                "region": "minio",
+                "s3Url": f"http://minio.{stack.namespace}.svc:9000",
+                "s3ForcePathStyle": "true",
+                "checksumAlgorithm": "",
+            },
+        },
+    }
+    head = "# For people. kecs-state makes this object by itself; changing this file changes nothing.\n"
+    return head + yaml.safe_dump(location, sort_keys=False)
+
+
 def storage_paths(directory: InstanceDirectory, mounts: list[Mount] | None) -> StorageRecord:
     """Where MinIO's data lies on the node and on the host.
 
     Raises ``StorageNotOnHost`` unless it is the host side of a real mount: anything else dies with the node.
-    Raises ``StorageMoved`` when backups lie at another place than the mount leads to now.
+    Raises ``StorageMoved`` when backups lie in another place than the mount leads to now, and were not copied yet.
     """
     host_path = directory.minio_directory
-    config = directory.load_config()
-    recorded = config.storage if config else None
-    if recorded is not None and recorded.host_path != str(host_path) and Path(recorded.host_path).is_dir():
-        raise StorageMoved(
-            f"the backups of this instance lie in {recorded.host_path}, but its cluster now mounts {host_path}",
-            remedy=f"Copy them: cp -a {recorded.host_path}/. {host_path}/",
-            recorded=recorded.host_path,
-            mounted=str(host_path),
-        )
-    for mount in mounts or []:
+    _refuse_moved(directory, host_path)
+    # The deepest mount is the one the node really sees where mounts lie within each other.
+    for mount in sorted(mounts or [], key=lambda mount: len(Path(mount.host_path).resolve().parts), reverse=True):
         below = _below(host_path, mount.host_path)
         if below is not None:
             return StorageRecord(node_path=str(PurePosixPath(mount.node_path) / below), host_path=str(host_path))
@@ -117,6 +160,42 @@ def storage_paths(directory: InstanceDirectory, mounts: list[Mount] | None) -> S
         remedy=f"Recreate the instance so that it mounts {directory.data}.",
         mounts=[f"{mount.host_path}:{mount.node_path}" for mount in mounts or []],
     )
+
+
+def _refuse_moved(directory: InstanceDirectory, host_path: Path) -> None:
+    config = directory.load_config()
+    if config is None or config.storage is None:
+        return
+    recorded = Path(config.storage.host_path)
+    if recorded == host_path or not _lacks_files_of(host_path, recorded):
+        return
+    raise StorageMoved(
+        f"the backups of this instance lie in {recorded}, but its cluster now mounts {host_path}",
+        remedy=f"Copy them: mkdir -p {quote(str(host_path))} && "
+        f"cp -a {quote(str(recorded))}/. {quote(str(host_path))}/",
+        recorded=str(recorded),
+        mounted=str(host_path),
+    )
+
+
+def _lacks_files_of(copy: Path, original: Path) -> bool:
+    """Whether files of one directory are not, in the same size, in the other: they were not copied, or not all."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    try:
+        for folder, _, names in os.walk(original, onerror=refuse):
+            for name in names:
+                file = Path(folder) / name
+                twin = copy / file.relative_to(original)
+                if not twin.is_file() or twin.stat().st_size != file.lstat().st_size:
+                    return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # what cannot be read may be a backup
+    return False
 
 
 def owner_ids(path: Path) -> tuple[int, int]:

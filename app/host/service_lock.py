@@ -5,14 +5,16 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from app.errors import ServiceError
 from app.host.files import make_private_directory
 
+LOCK_FILE = ".kecs-state.lock"
+
 
 class ServiceAlreadyRunning(ServiceError):
-    """Another service holds the instances."""
+    """Another service holds the instances; ``pid`` and ``url`` in the extras say which, where it is known."""
 
     code, status, title = "service-already-running", 409, "The service is already running"
 
@@ -21,20 +23,24 @@ class ServiceLock:
     """Held while the service runs; a second one is told who holds it."""
 
     def __init__(self, instances_directory: Path, *, url: str) -> None:
-        self._path = instances_directory / ".kecs-state.lock"
+        self._directory = instances_directory
         self._url = url
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        make_private_directory(self._path.parent)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        directory = self._directory.resolve()
+        make_private_directory(directory)
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 1000).decode(errors="replace")
+            holder = _holder(os.read(descriptor, 1000))
             os.close(descriptor)
             raise ServiceAlreadyRunning(
-                f"another kecs-state serves {self._path.parent}: {holder}", remedy="Use that one, or end it first."
+                f"another kecs-state serves {self._directory}: process {holder.get('pid', 'unknown')} "
+                f"at {holder.get('url', 'an unknown address')}",
+                remedy="Use that one, or end it first.",
+                **holder,
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({"pid": os.getpid(), "url": self._url}).encode())
@@ -46,3 +52,13 @@ class ServiceLock:
     ) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _holder(content: bytes) -> dict[str, Any]:
+    """What the holder wrote; nothing if it has only just begun."""
+    try:
+        said = json.loads(content)
+        return {"pid": said["pid"], "url": said["url"]}
+    except (ValueError, KeyError, TypeError):
+        return {}

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.client.rest import RESTClientObject
 
 from app.errors import ServiceError
 from app.kubernetes.errors import KubernetesUnavailable, from_status
@@ -29,17 +27,22 @@ PATIENCE_SECONDS = 30
 MOST_LINE_BYTES = 16 * 1024 * 1024
 
 
+def load_library() -> None:
+    """Import kubernetes-asyncio: half a second, better spent in a thread before the first cluster is spoken to."""
+    import kubernetes_asyncio.client.rest  # noqa: F401 - for its being loaded
+
+
 class Transport:
     """Requests with JSON in and out. Every one has a deadline; 429 is waited out; other errors are raised."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._server = endpoint.server
         self._headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-        configuration = Configuration(host=endpoint.server)
+        from kubernetes_asyncio.client.rest import RESTClientObject
+
         # Its own session reads proxy settings from the environment and files for TLS; ours has neither.
         self._rest = RESTClientObject.__new__(RESTClientObject)
-        self._rest.proxy, self._rest.proxy_headers = "", {}
-        self._rest.server_hostname = configuration.tls_server_name
+        self._rest.proxy, self._rest.proxy_headers, self._rest.server_hostname = "", {}, ""
         self._rest.pool_manager = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100, ssl=_tls(endpoint)), read_bufsize=2**20
         )

@@ -7,10 +7,12 @@ Layout (velero pkg/archive/parser.go): ``metadata/version`` and ``resources/<res
 import gzip
 import hashlib
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,10 +21,14 @@ from app.proof.models import ObjectKey
 
 MOST_OBJECT_BYTES = 64 * 1024 * 1024
 MOST_TOTAL_BYTES = 16 * 1024**3
-#: Text shrinks by 20 or 30; a tarball that unfolds a thousandfold is a bomb.
-MOST_RATIO = 1000
+#: Text shrinks by 20 or 30, tar headers by more; what unfolds more than this (gzip's most is 1,032) is a bomb.
+MOST_RATIO = 500
 SUPPORTED_MAJOR = "1."
 CHUNK_BYTES = 1024 * 1024
+#: A tar ends with two blocks of zeros, and may be padded with more.
+TAR_END_BYTES = 1024
+#: Directory of an object's copies in one version, ``v1-preferredversion`` or (by a feature of Velero) ``v1beta1``.
+_VERSION = re.compile(r"v\d+((alpha|beta)\d+)?(-preferredversion)?")
 
 
 class ArchiveDamaged(ServiceError):
@@ -55,11 +61,9 @@ class Archive:
         """Whether the archive also holds the object's controller, which will make it anew."""
         return bool(item.controller) and item.controller in self._uids
 
-    @property
+    @cached_property
     def _uids(self) -> set[str]:
-        if not hasattr(self, "_uid_cache"):
-            self._uid_cache = {item.uid for item in self.items.values()}
-        return self._uid_cache
+        return {item.uid for item in self.items.values()}
 
 
 def read_archive(path: Path) -> Archive:
@@ -71,15 +75,15 @@ def read_archive(path: Path) -> Archive:
     archive = Archive()
     for member, content in _members(path):
         if member == "metadata/version":
-            archive.format_version = content.decode(errors="replace").strip()
+            archive.format_version = content[:100].decode(errors="replace").strip()
             continue
         parsed = _key_of(member)
         if parsed is None:
             continue
-        key, preferred = parsed
+        key, copied = parsed
         found = _object(member, key, content)
-        if not preferred:
-            archive.items[key] = _archived(found, content)
+        if not copied:
+            archive.items[key] = _archived(member, found, content)
     if not archive.format_version.startswith(SUPPORTED_MAJOR):
         raise ArchiveDamaged(f"the archive has format version {archive.format_version!r}, not {SUPPORTED_MAJOR}x")
     return archive
@@ -95,98 +99,115 @@ def load_objects(path: Path, wanted: Callable[[ObjectKey], bool]) -> Iterator[tu
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Every file of the tarball; the stream is read to its end even after the tar's own end."""
-    compressed = path.stat().st_size
-    total = 0
+    unpacked = 0
     try:
         with gzip.open(path) as stream:
-            counting = _Tail(stream)
-            with tarfile.open(fileobj=cast("IO[bytes]", counting), mode="r|", errorlevel=2) as tar:
+            watched = _WatchedStream(stream, compressed=path.stat().st_size)
+            with tarfile.open(fileobj=cast("IO[bytes]", watched), mode="r|") as tar:
                 for member in tar:
+                    tar.members = []  # type: ignore[attr-defined]  # it would remember every one
                     if not member.isfile():
                         continue
-                    total += member.size
-                    if member.size > MOST_OBJECT_BYTES or total > MOST_TOTAL_BYTES or total > MOST_RATIO * compressed:
-                        raise ArchiveDamaged(f"{member.name} makes the archive unreasonably large")
+                    unpacked += member.size
+                    if member.size > MOST_OBJECT_BYTES or unpacked > watched.limit:
+                        raise ArchiveDamaged(f"{member.name[:200]} makes the archive unreasonably large")
                     file = tar.extractfile(member)
                     content = file.read() if file is not None else b""
                     if len(content) != member.size:
-                        raise ArchiveDamaged(f"{member.name} is cut short")
+                        raise ArchiveDamaged(f"{member.name[:200]} is cut short")
                     yield member.name, content
-            counting.drain()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+                    watched.between_objects()
+                watched.check_end(tar.offset)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise ArchiveDamaged(f"the archive cannot be read to its end: {error}") from error
 
 
-class _Tail:
-    """Remembers the last bytes read: a whole tar ends with 1,024 zeros."""
+class _WatchedStream:
+    """The unpacked stream, counted, so that neither a bomb nor a missing or padded end goes unseen."""
 
-    def __init__(self, stream: gzip.GzipFile) -> None:
+    def __init__(self, stream: gzip.GzipFile, *, compressed: int) -> None:
         self._stream = stream
-        self._last = b""
+        self.limit = min(MOST_TOTAL_BYTES, max(MOST_RATIO * compressed, MOST_OBJECT_BYTES))
+        self._read = 0
+        self._read_before_object = 0
+        self._last_content = 0
+        """Offset behind the last byte that is not zero."""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         """Read through."""
         content = self._stream.read(size)
-        self._last = (self._last + content)[-1024:]
+        meaningful = len(content.rstrip(b"\0"))
+        if meaningful:
+            self._last_content = self._read + meaningful
+        self._read += len(content)
+        # One object with its headers; tarfile itself puts no limit to the length of a header.
+        if self._read > self.limit or self._read - self._read_before_object > 2 * MOST_OBJECT_BYTES:
+            raise ArchiveDamaged("the archive unpacks to an unreasonable size")
         return content
 
-    def drain(self) -> None:
-        """Read to the end of the gzip stream, whose checksum stands there, and look for the tar's end mark."""
+    def between_objects(self) -> None:
+        """Called after each object: the limit of the next one begins here."""
+        self._read_before_object = self._read
+
+    def check_end(self, tar_end: int) -> None:
+        """Read to the end of the gzip stream, whose checksum stands there; only the tar's end mark may be left."""
         while self.read(CHUNK_BYTES):
-            pass
-        if self._last != bytes(1024):
-            raise ArchiveDamaged("the archive has no end mark: it was cut off, or something was added to it")
+            self.between_objects()
+        if self._last_content > tar_end:
+            raise ArchiveDamaged("the archive goes on after its end, or a header in it is damaged")
+        if self._read - tar_end < TAR_END_BYTES:
+            raise ArchiveDamaged("the archive has no end mark: it was cut off")
 
 
 def _key_of(member: str) -> tuple[ObjectKey, bool] | None:
-    """The key a path names, and whether it is the copy in the preferred version; None for other files."""
-    parts = member.split("/")
-    if parts[0] != "resources" or not member.endswith(".json") or len(parts) < 4:
-        return None
-    resource, rest = parts[1], parts[2:]
-    preferred = rest[0].endswith("-preferredversion")
-    if preferred:
-        rest = rest[1:]
-    name = rest[-1].removesuffix(".json")
-    if rest[0] == "cluster" and len(rest) == 2:
-        return ObjectKey(resource=resource, namespace="", name=name), preferred
-    if rest[0] == "namespaces" and len(rest) == 3:
-        return ObjectKey(resource=resource, namespace=rest[1], name=name), preferred
-    raise ArchiveDamaged(f"{member} is not where a backup keeps objects")
+    """The key a path names, and whether it is the copy in a certain version; None for other files."""
+    match member.split("/"):
+        case ["resources", resource, *place] if member.endswith(".json"):
+            copied = len(place) > 1 and bool(_VERSION.fullmatch(place[0]))
+            match place[1:] if copied else place:
+                case ["cluster", file]:
+                    return ObjectKey(resource=resource, namespace="", name=file.removesuffix(".json")), copied
+                case ["namespaces", namespace, file]:
+                    return ObjectKey(resource=resource, namespace=namespace, name=file.removesuffix(".json")), copied
+            raise ArchiveDamaged(f"{member[:200]} is not where a backup keeps objects")
+    return None
 
 
 def _object(member: str, key: ObjectKey, content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
         metadata = found["metadata"]
-        named = (metadata.get("namespace", ""), metadata["name"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ArchiveDamaged(f"{member} is not a Kubernetes object") from None
+        named = (metadata.get("namespace") or "", metadata["name"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ArchiveDamaged(f"{member[:200]} is not a Kubernetes object") from None
     if named != (key.namespace, key.name):
-        raise ArchiveDamaged(f"{member} holds another object: {'/'.join(named)}")
+        raise ArchiveDamaged(f"{member[:200]} holds another object: {named[0]}/{named[1]}"[:500])
     result: dict[str, Any] = found
     return result
 
 
-def _archived(found: dict[str, Any], content: bytes) -> ArchivedObject:
+def _archived(member: str, found: dict[str, Any], content: bytes) -> ArchivedObject:
     metadata = found["metadata"]
-    owners = metadata.get("ownerReferences") or []
-    return ArchivedObject(
-        uid=str(metadata.get("uid", "")),
-        resource_version=str(metadata.get("resourceVersion", "")),
-        digest=hashlib.sha256(content).hexdigest(),
-        controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
-        not_restorable=why_not_restorable(found),
-    )
+    try:
+        owners = metadata.get("ownerReferences") or []
+        return ArchivedObject(
+            uid=str(metadata.get("uid", "")),
+            resource_version=str(metadata.get("resourceVersion", "")),
+            digest=hashlib.sha256(content).hexdigest(),
+            controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
+            not_restorable=why_not_restorable(found),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise ArchiveDamaged(f"{member[:200]} is not a Kubernetes object") from None
 
 
 def why_not_restorable(found: dict[str, Any]) -> str:
     """Why Velero brings an object back under no circumstances, "" if it does (velero.io/docs, restore reference)."""
-    status, spec = found.get("status") or {}, found.get("spec") or {}
-    kind = found.get("kind")
-    ended = kind == "Pod" and status.get("phase") in {"Succeeded", "Failed"}
-    if ended or (kind == "Job" and status.get("completionTime")):
-        return "it has finished"
-    if kind == "PersistentVolume" and spec.get("persistentVolumeReclaimPolicy") == "Delete":
-        return "its claim gets a new volume, without the data"
+    match found:
+        case {"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Succeeded" | "Failed"}}:
+            return "it has finished"
+        case {"apiVersion": "batch/v1", "kind": "Job", "status": {"completionTime": str()}}:
+            return "it has finished"
+        case {"apiVersion": "v1", "kind": "PersistentVolume", "spec": {"persistentVolumeReclaimPolicy": "Delete"}}:
+            return "its claim gets a new volume, without the data"
     return ""

@@ -1,54 +1,104 @@
 """Are the bytes on the host's disk? A canary says so: random bytes put through S3 and looked for in the files."""
 
 import asyncio
+import logging
+import os
 import secrets
+import stat
 import time
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
+from app.errors import ServiceError
 from app.proof.models import CanaryResult
 from app.storage.s3 import S3Store
 
+CANARY_PREFIX = "kecs-state-canary-"
 CANARY_BYTES = 64
 SEARCH_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+#: File systems keep coarse times.
+CLOCK_SECONDS = 2.0
 #: Stores that append to volume files are searched from the end; a canary just put stands there.
 TAIL_BYTES = 4 * 1024 * 1024
+log = logging.getLogger(__name__)
 
 
-async def prove_bytes_on_host(store: S3Store, directory: Path) -> CanaryResult:
+async def prove_bytes_on_host(
+    store: S3Store, directory: Path, *, search_seconds: float = SEARCH_SECONDS
+) -> CanaryResult:
     """Put a canary into the bucket's root, find it below ``directory``, and delete it whatever happens.
 
     A loose object in the root is tolerated by Velero's layout check. MinIO keeps it as ``<bucket>/<key>/xl.meta``;
-    for other stores the files changed since are searched.
+    for other stores the files changed since are searched. What a killed process left is deleted too.
     """
-    key = f"kecs-state-canary-{secrets.token_hex(8)}"
-    content = secrets.token_bytes(CANARY_BYTES)
-    since = time.time() - 2  # file systems keep coarse times
-    await store.put(key, content)
+    search = _Search(
+        directory, store.bucket, f"{CANARY_PREFIX}{secrets.token_hex(8)}", secrets.token_bytes(CANARY_BYTES)
+    )
     try:
-        deadline = asyncio.get_running_loop().time() + SEARCH_SECONDS
+        await store.put(search.key, search.content)
+        deadline = asyncio.get_running_loop().time() + search_seconds
         while True:
-            found = await asyncio.to_thread(_find, directory, store.bucket, key, content, since)
-            if found is not None:
-                return CanaryResult(status="found", path=str(found.relative_to(directory)))
-            if asyncio.get_running_loop().time() > deadline:
-                return CanaryResult(status="not-found")
-            await asyncio.sleep(0.1)
+            found = await asyncio.to_thread(search.run)
+            if found.status == "found" or asyncio.get_running_loop().time() > deadline:
+                return found
+            await asyncio.sleep(PAUSE_SECONDS)
     finally:
-        await asyncio.shield(store.delete([key]))
+        await asyncio.shield(_remove(store, search.key))
 
 
-def _find(directory: Path, bucket: str, key: str, content: bytes, since: float) -> Path | None:
-    own = directory / bucket / key / "xl.meta"
-    if own.is_file() and content in own.read_bytes():
-        return own
-    for path in directory.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.stat().st_mtime >= since and _holds(path, content):
-            return path
-    return None
+async def _remove(store: S3Store, key: str) -> None:
+    """A canary that stays is harmless and goes with the next one, so that is no reason to fail."""
+    try:
+        left = [stored.key for stored in await store.list_objects(CANARY_PREFIX)]
+        await store.delete({key, *left})
+    except ServiceError as error:
+        log.warning("a canary stays in the bucket: %s", error.detail, extra={"action": "remove-canary"})
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL_BYTES))
-        return content in file.read()
+class _Search:
+    """Looks for one canary below a directory; follows no links, which may lead off the disk in question."""
+
+    def __init__(self, directory: Path, bucket: str, key: str, content: bytes) -> None:
+        self._directory = directory
+        self._own_file = directory / bucket / key / "xl.meta"
+        self.key = key
+        self.content = content
+        self._since = time.time() - CLOCK_SECONDS
+
+    def run(self) -> CanaryResult:
+        """One pass; blocks, so run it in a thread."""
+        hindrance = ""
+        for path in chain([self._own_file], self._changed_files()):
+            try:
+                if self._holds(path):
+                    how = "object file" if path == self._own_file else "volume file"
+                    return CanaryResult(status="found", path=str(path.relative_to(self._directory)), how=how)
+            except PermissionError:
+                hindrance = "not every file there may be read"
+        return CanaryResult(status="not-found", how=hindrance)
+
+    def _changed_files(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self._directory):
+            for name in names:
+                path = Path(folder) / name
+                try:
+                    if path.lstat().st_mtime >= self._since:
+                        yield path
+                except OSError:
+                    continue  # gone again: the store is at work
+
+    def _holds(self, path: Path) -> bool:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError:
+            raise
+        except OSError:
+            return False  # gone again, a link, or a socket
+        with os.fdopen(descriptor, "rb") as file:
+            inside = path.resolve().is_relative_to(self._directory.resolve())
+            if not inside or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            file.seek(max(0, os.fstat(descriptor).st_size - TAIL_BYTES))
+            return self.content in file.read(2 * TAIL_BYTES)

@@ -12,6 +12,7 @@ from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import Resource
 from app.proof.archive import Archive, load_objects, read_archive
 from app.proof.models import ObjectKey
+from app.velero.stack.concurrency import side_by_side
 
 LISTS_AT_ONCE = 8
 
@@ -95,5 +96,5 @@ async def _live(kube: KubeClient, types: set[str]) -> dict[ObjectKey, Object]:
             for item in items
         }
 
-    lists = await asyncio.gather(*(listed(served[name]) for name in sorted(types & served.keys())))
+    lists = await side_by_side(*(listed(served[name]) for name in sorted(types & served.keys())))
     return {key: item for found in lists for key, item in found.items()}

@@ -6,9 +6,11 @@ from typing import Any
 
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesNotFound
-from app.kubernetes.resources import Resource
+from app.kubernetes.resources import NAMESPACES, Resource
 from app.proof.models import Inventory, InventoryItem, ObjectKey
+from app.velero.models import EXCLUDE_LABEL
 from app.velero.scope import Scope, collected, in_scope
+from app.velero.stack.concurrency import side_by_side
 
 LISTS_AT_ONCE = 8
 
@@ -20,15 +22,21 @@ async def take_inventory(kube: KubeClient, scope: Scope) -> Inventory:
 
     async def listed(resource: Resource) -> list[InventoryItem]:
         async with gate:
-            return await list_items(kube, resource, scope)
+            return await _list_items(kube, resource, scope)
 
-    wanted = collected(discovery.resources, scope)
-    lists = await asyncio.gather(*(listed(resource) for resource in wanted))
-    items = [item for found in lists for item in found]
+    hidden = await _hidden_namespaces(kube)
+    lists = await side_by_side(*(listed(resource) for resource in collected(discovery.resources, scope)))
+    items = [item for found in lists for item in found if item.key.namespace not in hidden]
     return Inventory(taken_at=datetime.now(UTC), items=items, failed_groups=discovery.failed_groups)
 
 
-async def list_items(kube: KubeClient, resource: Resource, scope: Scope) -> list[InventoryItem]:
+async def _hidden_namespaces(kube: KubeClient) -> set[str]:
+    """Namespaces that a label keeps out of backups with all that is in them, which does not tell by itself."""
+    found = (await kube.list(NAMESPACES, label_selector=f"{EXCLUDE_LABEL}=true", metadata_only=True)).items
+    return {namespace["metadata"]["name"] for namespace in found}
+
+
+async def _list_items(kube: KubeClient, resource: Resource, scope: Scope) -> list[InventoryItem]:
     """The objects of one type that are in scope and not already going."""
     try:
         found = (await kube.list(resource, metadata_only=True)).items

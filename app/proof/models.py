@@ -65,13 +65,17 @@ class Finding(Frozen):
         "missing",
     ]
     detail: str
+    object: ObjectKey | None = None
+    """The object of the cluster it is about, if it is about one."""
 
 
 class CanaryResult(Frozen):
-    """Whether bytes put through S3 were found on the host's disk, and where."""
+    """Whether bytes put through S3 were found on the host's disk, where, and in what form."""
 
     status: Literal["found", "not-found", "n/a"]
     path: str = ""
+    how: str = ""
+    """``object file`` (MinIO's file of that key) or ``volume file``; for ``not-found``, what hindered the search."""
 
 
 class Proof(BaseModel):
@@ -94,6 +98,9 @@ class Proof(BaseModel):
     items_explained: int
     """Items of the inventory that the backup rightly does not hold: they were deleted meanwhile."""
     findings: list[Finding]
+    """Empty in a proven one; of very many, the first."""
+    findings_total: int = 0
     canary: CanaryResult
     warnings: int = 0
+    """Warnings in Velero's results; they never make a backup bad by themselves."""
     not_saved: list[str] = []

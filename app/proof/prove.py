@@ -1,33 +1,32 @@
 """The proof itself: download, hash, read, compare, find on disk."""
 
 import asyncio
-import gzip
-import json
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from app import phases
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import Resource
 from app.proof.archive import Archive, ArchiveDamaged, read_archive
 from app.proof.canary import prove_bytes_on_host
-from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof, StoredDigest
+from app.proof.documents import check_metadata, check_presence, check_results, check_volumes
+from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
+from app.proof.stored import StoredBackup, download_backup
 from app.proof.verdict import judge, suspects
 from app.storage import layout
-from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.storage.s3 import S3Store
+from app.velero.stack.concurrency import side_by_side
 
-#: Objects up to this size are kept on the host beside the proof; the archive itself is not.
-SMALL_BYTES = 4 * 1024 * 1024
+#: Findings kept by name in a proof; all of them are counted.
+MOST_FINDINGS = 200
 LOOK_UPS_AT_ONCE = 16
+#: When more objects than this are missing, the backup is bad whatever has become of some of them.
+MOST_LOOK_UPS = 2000
 
 
 @dataclass(frozen=True)
 class ProofRequest:
-    """What is to be proven, and against what."""
+    """What is to be proven, and against what. Without a host directory the store is external, and has no canary."""
 
     backup: str
     backup_uid: str
@@ -39,36 +38,41 @@ class ProofRequest:
     not_saved: list[str]
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """What the checks gave; the proof is made of it."""
+
+    stored: StoredBackup
+    archive: Archive | None
+    findings: list[Finding]
+    explained: int
+    warnings: int
+    canary: CanaryResult
+
+
 async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) -> tuple[Proof, dict[str, bytes]]:
     """The proof, good or bad, and the backup's small objects for keeping. Raises only for what is temporary."""
     started_at = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        digests, findings = await _download(request.backup, store, Path(scratch))
-        files = {digest.key: Path(scratch) / _name(digest.key) for digest in digests}
-        findings += _check_metadata(request, files)
-        findings += _check_results(request.backup, files)
-        archive, damage = await _read(request.backup, files)
-        findings += damage
-        missing, explained = await _check_inventory(request, archive, kube) if archive else ([], 0)
-        findings += missing
+        stored = await download_backup(request.backup, store, Path(scratch))
+        findings = check_metadata(stored, request.backup_uid)
+        errors, warnings = check_results(stored)
+        findings += [*errors, *check_volumes(stored), *check_presence(stored), *stored.findings]
+        archive, damage = await _read(stored)
+        absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
         canary = await _canary(request, store)
-        if canary.status == "not-found":
-            findings.append(
-                Finding(code="canary", detail=f"bytes put into MinIO did not arrive in {request.host_directory}")
-            )
-        small = {
-            path.name: path.read_bytes()
-            for path in files.values()
-            if path.stat().st_size <= SMALL_BYTES and path.name != _name(layout.contents_key(request.backup))
-        }
-    return _proof(request, started_at, digests, archive, findings, explained, canary), small
+        findings += [*damage, *absent, *_of_canary(canary, request)]
+        small = await asyncio.to_thread(stored.small_objects)
+    checked = _Checked(stored, archive, findings, explained, warnings, canary)
+    return _proof(request, started_at, checked), small
 
 
 async def rehash(proof: Proof, store: S3Store) -> list[Finding]:
     """Hold the bucket against a proof's hashes: every object is downloaded again."""
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        digests, findings = await _download(proof.backup, store, Path(scratch))
-    now = {digest.key: digest.sha256 for digest in digests}
+        stored = await download_backup(proof.backup, store, Path(scratch))
+    now = {digest.key: digest.sha256 for digest in stored.digests}
+    findings = stored.findings
     for kept in proof.objects:
         if kept.key not in now:
             findings.append(Finding(code="missing", detail=f"{kept.key} is gone"))
@@ -77,72 +81,8 @@ async def rehash(proof: Proof, store: S3Store) -> list[Finding]:
     return findings
 
 
-async def _download(backup: str, store: S3Store, scratch: Path) -> tuple[list[StoredDigest], list[Finding]]:
-    digests, findings = [], []
-    for stored in await store.list_objects(layout.backup_prefix(backup)):
-        try:
-            download = await store.download(stored.key, scratch / _name(stored.key))
-        except (ObjectDamaged, ObjectNotFound) as error:
-            findings.append(Finding(code="contents", detail=error.detail))
-            continue
-        digests.append(StoredDigest(key=stored.key, size=download.size, sha256=download.sha256))
-    return digests, findings
-
-
-def _name(key: str) -> str:
-    return key.rsplit("/", 1)[-1]
-
-
-def _check_metadata(request: ProofRequest, files: dict[str, Path]) -> list[Finding]:
-    """The bucket's own word: another cluster only has this one."""
-    path = files.get(layout.metadata_key(request.backup))
-    if path is None:
-        return [Finding(code="missing", detail="velero-backup.json is not in the bucket")]
-    try:
-        document = json.loads(path.read_bytes())
-        metadata, phase = document["metadata"], document["status"]["phase"]
-        named = (metadata["name"], metadata["uid"])
-    except (ValueError, KeyError, TypeError):
-        return [Finding(code="metadata", detail="velero-backup.json is not a Backup")]
-    findings = []
-    if phase != phases.COMPLETED:
-        findings.append(Finding(code="phase", detail=f"the bucket says the backup is {phase}, not {phases.COMPLETED}"))
-    if named != (request.backup, request.backup_uid):
-        findings.append(Finding(code="identity", detail="velero-backup.json belongs to another backup"))
-    return findings
-
-
-def _check_results(backup: str, files: dict[str, Path]) -> list[Finding]:
-    """Every small object must be there and readable; errors in the results, or unfinished volumes, are findings."""
-    findings: list[Finding] = []
-    results = _unpacked(layout.results_key(backup), files, findings)
-    if isinstance(results, dict) and any((results.get("errors") or {}).values()):
-        findings.append(Finding(code="results", detail=f"Velero noted errors: {json.dumps(results['errors'])[:300]}"))
-    for volume in _unpacked(layout.pod_volume_backups_key(backup), files, findings) or []:
-        phase = (volume.get("status") or {}).get("phase")
-        if phase != phases.COMPLETED:
-            findings.append(Finding(code="volumes", detail=f"a volume backup is {phase}: {volume['metadata']['name']}"))
-    for key in (layout.resource_list_key(backup), layout.volume_info_key(backup)):
-        _unpacked(key, files, findings)
-    if layout.logs_key(backup) not in files:
-        findings.append(Finding(code="missing", detail=f"{layout.logs_key(backup)} is not in the bucket"))
-    return findings
-
-
-def _unpacked(key: str, files: dict[str, Path], findings: list[Finding]) -> Any:
-    path = files.get(key)
-    if path is None:
-        findings.append(Finding(code="missing", detail=f"{key} is not in the bucket"))
-        return None
-    try:
-        return json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValueError):
-        findings.append(Finding(code="contents", detail=f"{key} is not gzipped JSON"))
-        return None
-
-
-async def _read(backup: str, files: dict[str, Path]) -> tuple[Archive | None, list[Finding]]:
-    path = files.get(layout.contents_key(backup))
+async def _read(stored: StoredBackup) -> tuple[Archive | None, list[Finding]]:
+    path = stored.files.get(layout.contents_key(stored.name))
     if path is None:
         return None, [Finding(code="missing", detail="the archive is not in the bucket")]
     try:
@@ -151,31 +91,37 @@ async def _read(backup: str, files: dict[str, Path]) -> tuple[Archive | None, li
         return None, [Finding(code="contents", detail=error.detail)]
 
 
-async def _check_inventory(request: ProofRequest, archive: Archive, kube: KubeClient) -> tuple[list[Finding], int]:
-    suspicious = suspects(request.inventory, archive)
-    live = await _live_uids([item for item in suspicious if item.key not in archive.items], kube)
-    return judge(suspicious, archive, live)
+async def _check_inventory(inventory: Inventory, archive: Archive, kube: KubeClient) -> tuple[list[Finding], int]:
+    suspicious = suspects(inventory, archive)
+    absent = [item for item in suspicious if item.key not in archive.items]
+    return judge(suspicious, archive, await _live_uids(absent, kube))
 
 
 async def _live_uids(items: list[InventoryItem], kube: KubeClient) -> dict[ObjectKey, str | None]:
-    """The UID of each object that is live and not being deleted; None for the others."""
+    """The UID of each object that is live and not being deleted; None for the others.
+
+    One that cannot be asked for counts as live: its group does not answer now, or there are too many.
+    """
     if not items:
         return {}
-    types = {resource.group_resource: resource for resource in (await kube.discover()).resources}
+    discovery = await kube.discover()
+    types = {resource.group_resource: resource for resource in discovery.resources}
     gate = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
-    async def look_up(key: ObjectKey) -> str | None:
-        resource: Resource | None = types.get(key.resource)
+    async def look_up(item: InventoryItem) -> str | None:
+        resource = types.get(item.key.resource)
         if resource is None:
-            return None
+            _, _, group = item.key.resource.partition(".")
+            return item.uid if group in discovery.failed_groups else None
         async with gate:
-            found = await kube.find(resource, key.name, key.namespace or None)
+            found = await kube.find(resource, item.key.name, item.key.namespace or None)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
         return str(found["metadata"]["uid"])
 
-    uids = await asyncio.gather(*(look_up(item.key) for item in items))
-    return {item.key: uid for item, uid in zip(items, uids, strict=True)}
+    asked, rest = items[:MOST_LOOK_UPS], items[MOST_LOOK_UPS:]
+    uids = await side_by_side(*(look_up(item) for item in asked))
+    return {item.key: uid for item, uid in zip(asked, uids, strict=True)} | {item.key: item.uid for item in rest}
 
 
 async def _canary(request: ProofRequest, store: S3Store) -> CanaryResult:
@@ -184,30 +130,32 @@ async def _canary(request: ProofRequest, store: S3Store) -> CanaryResult:
     return await prove_bytes_on_host(store, request.host_directory)
 
 
-def _proof(
-    request: ProofRequest,
-    started_at: datetime,
-    digests: list[StoredDigest],
-    archive: Archive | None,
-    findings: list[Finding],
-    explained: int,
-    canary: CanaryResult,
-) -> Proof:
+def _of_canary(canary: CanaryResult, request: ProofRequest) -> list[Finding]:
+    if canary.status != "not-found":
+        return []
+    detail = f"bytes put into the object store did not arrive in {request.host_directory}"
+    return [Finding(code="canary", detail=f"{detail}: {canary.how}" if canary.how else detail)]
+
+
+def _proof(request: ProofRequest, started_at: datetime, checked: _Checked) -> Proof:
+    unlisted = [f"api-group {group}: its server did not answer" for group in request.inventory.failed_groups]
     return Proof(
         backup=request.backup,
         backup_uid=request.backup_uid,
         instance_id=request.instance_id,
         cluster_uid=request.cluster_uid,
         scope="full" if request.full else "partial",
-        verdict="failed" if findings else "proven",
+        verdict="failed" if checked.findings else "proven",
         started_at=started_at,
         finished_at=datetime.now(UTC),
-        objects=digests,
-        size_bytes=sum(digest.size for digest in digests),
+        objects=checked.stored.digests,
+        size_bytes=sum(digest.size for digest in checked.stored.digests),
         items_in_inventory=len(request.inventory.items),
-        items_in_backup=len(archive.items) if archive else 0,
-        items_explained=explained,
-        findings=findings,
-        canary=canary,
-        not_saved=request.not_saved,
+        items_in_backup=len(checked.archive.items) if checked.archive else 0,
+        items_explained=checked.explained,
+        findings=checked.findings[:MOST_FINDINGS],
+        findings_total=len(checked.findings),
+        canary=checked.canary,
+        warnings=checked.warnings,
+        not_saved=[*request.not_saved, *unlisted],
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.proof.archive import Archive
+from app.proof.archive import Archive, ArchivedObject
 from app.proof.models import Finding, Inventory, InventoryItem, ObjectKey
 
 
@@ -11,7 +11,7 @@ def suspects(inventory: Inventory, archive: Archive) -> list[InventoryItem]:
     found = []
     for item in inventory.items:
         archived = archive.items.get(item.key)
-        if archived is None or is_older(archived.resource_version, item.resource_version):
+        if archived is None or is_stale(archived, item):
             found.append(item)
     return found
 
@@ -32,19 +32,21 @@ def judge(
                 f"{item.key} is in the backup as of version {archived.resource_version}, "
                 f"but had version {item.resource_version} before"
             )
-            if archived.uid == item.uid:
-                findings.append(Finding(code="older", detail=detail))
-            else:
-                explained += 1  # deleted and made anew between the list and the backup
+            findings.append(Finding(code="older", detail=detail, object=item.key))
         elif live_uids.get(item.key) == item.uid:
-            findings.append(Finding(code="absent", detail=f"{item.key} is not in the backup, though it exists"))
+            detail = f"{item.key} is not in the backup, though it exists"
+            findings.append(Finding(code="absent", detail=detail, object=item.key))
         else:
             explained += 1
     return findings, explained
 
 
-def is_older(archived: str, listed: str) -> bool:
-    """Whether an archived resourceVersion is lower; versions that are no numbers are only the same or not."""
-    if archived.isdigit() and listed.isdigit():
-        return int(archived) < int(listed)
-    return archived != listed
+def is_stale(archived: ArchivedObject, item: InventoryItem) -> bool:
+    """Whether the archive's copy is from before the list.
+
+    The numbers of one server only rise, also for an object that was deleted and made anew. Versions that are no
+    numbers are only the same or not, which says nothing of two objects that share a name.
+    """
+    if archived.resource_version.isdecimal() and item.resource_version.isdecimal():
+        return int(archived.resource_version) < int(item.resource_version)
+    return archived.uid == item.uid and archived.resource_version != item.resource_version

@@ -58,6 +58,18 @@ def start(command: list[str], log: Path) -> ProcessRef:
     return ProcessRef(process.pid, psutil.Process(process.pid).create_time())
 
 
+def running_for(directory: Path) -> list[ProcessRef]:
+    """Our processes that were started for exactly this directory, whoever started them."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "create_time"]):
+        command = process.info["cmdline"] or []
+        if "app.sandbox.kubeapi" in command or "app.sandbox.kubelet" in command:
+            position = command.index("--directory") + 1 if "--directory" in command else len(command)
+            if command[position : position + 1] == [str(directory)]:
+                found.append(ProcessRef(process.pid, process.info["create_time"]))
+    return found
+
+
 async def end(process: ProcessRef, number: signal.Signals, seconds: float) -> None:
     """Signal a process's group and wait until it is gone; SIGKILL when it takes too long."""
     process.signal_group(number)

@@ -23,7 +23,7 @@ import yaml
 from app.sandbox.apiclient import ApiError, KubernetesApi
 from app.sandbox.draining import drain_node
 from app.sandbox.kubelet.state import NODES
-from app.sandbox.processes import ProcessRef, end, signal_group, start
+from app.sandbox.processes import ProcessRef, end, running_for, signal_group, start
 
 READY_SECONDS = 30.0
 END_SECONDS = 5.0
@@ -188,6 +188,9 @@ async def _end_processes(directory: Path, record: dict[str, Any]) -> None:
             groups.unlink(missing_ok=True)
         elif part in record:
             await end(ProcessRef(**record[part]), signal.SIGKILL, END_SECONDS)
+    # A starter killed between starting a process and writing it down has left one that no record names.
+    for orphan in await asyncio.to_thread(running_for, directory):
+        await end(orphan, signal.SIGKILL, END_SECONDS)
     record.pop("kubelet", None)
     record.pop("api", None)
 

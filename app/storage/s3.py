@@ -6,6 +6,7 @@ configuration here is the one that was measured to work.
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -15,25 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import aioboto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-
 from app.storage.errors import ObjectDamaged, ObjectNotFound, ObjectStoreError, ObjectStoreUnavailable
 
 CHUNK_BYTES = 256 * 1024
 #: S3's own limit for one DeleteObjects call.
 MOST_DELETED_AT_ONCE = 1000
-_CONFIGURATION = Config(
-    signature_version="s3v4",
-    s3={"addressing_style": "path"},
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    retries={"mode": "standard", "max_attempts": 3},
-    connect_timeout=5,
-    read_timeout=30,
-    max_pool_connections=32,
-)
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
 _PATIENCE = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500"}
 
@@ -74,7 +61,7 @@ class S3Store:
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
-        session = await asyncio.to_thread(_session)
+        session, configuration = await asyncio.to_thread(_session)
         self._client = await self._opened.enter_async_context(
             session.client(
                 "s3",
@@ -82,7 +69,7 @@ class S3Store:
                 region_name="minio",
                 aws_access_key_id=self._credentials.access_key,
                 aws_secret_access_key=self._credentials.secret_key,
-                config=_CONFIGURATION,
+                config=configuration,
             )
         )
         return self
@@ -97,7 +84,7 @@ class S3Store:
         async with _translated(f"bucket {self.bucket}"):
             try:
                 await self._client.head_bucket(Bucket=self.bucket)
-            except ClientError as error:
+            except self._client.exceptions.ClientError as error:
                 if _code(error) not in _NOT_FOUND:
                     raise
                 with contextlib.suppress(self._client.exceptions.BucketAlreadyOwnedByYou):
@@ -168,24 +155,43 @@ class S3Store:
                 raise ObjectStoreError(f"{first['Key']} could not be deleted: {first['Code']}", s3_code=first["Code"])
 
 
-_shared_session: aioboto3.Session | None = None
+def load_library() -> None:
+    """Import aioboto3 and make the session: a third of a second, better spent in a thread beforehand."""
+    _session()
 
 
-def _session() -> aioboto3.Session:
-    """The process's one session: a second one would load botocore's service model again (90 ms, 10 MB)."""
-    global _shared_session  # noqa: PLW0603 - the one cache there is
-    if _shared_session is None:
-        _shared_session = aioboto3.Session()
-    return _shared_session
+@functools.cache
+def _session() -> tuple[Any, Any]:
+    """The process's one session, and the configuration of its clients.
+
+    Imported here, since botocore costs a third of a second; a second session would load its service model again
+    (90 ms, 10 MB).
+    """
+    import aioboto3
+    from botocore.config import Config
+
+    configuration = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"mode": "standard", "max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=32,
+    )
+    return aioboto3.Session(), configuration
 
 
-def _code(error: ClientError) -> str:
+def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextlib.asynccontextmanager
 async def _translated(subject: str) -> AsyncIterator[None]:
     """The library's exceptions as ours; the store's answers carry no secrets, our requests do."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
     try:
         yield
     except ClientError as error:

@@ -35,7 +35,7 @@ async def test_survived_a_crash_consistent_power_off_has_nothing_to_repair(produ
     job = await product.start()
     assert job["result"]["action"] == "repair"
     assert job["result"]["restored"]["created"] == 0
-    assert await product.pods() == before
+    assert before.items() <= (await product.pods()).items()
     assert job["result"]["restore_outstanding"] is None
 
 

@@ -1,7 +1,7 @@
 """The types of fields, as far as the rest of the server relies on them: what the real one's decoder refuses first.
 
-Knows fields by name, wherever they stand in an object of a built-in kind; maps whose keys are the user's own are not
-looked into.
+Knows fields by name, wherever they stand in an object of the kinds named here (a name can mean something else in
+another kind); maps whose keys are the user's own are not looked into.
 """
 
 from typing import Any
@@ -10,14 +10,20 @@ from app.sandbox.kubeapi.failures import bad_request
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object
 
+_STORAGES = frozenset({
+    "pods", "podtemplates", "replicationcontrollers", "services", "cronjobs.batch", "daemonsets.apps",
+    "deployments.apps", "jobs.batch", "replicasets.apps", "statefulsets.apps",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+})  # fmt: skip
 _LISTS = frozenset({
     "args", "clusterIPs", "command", "containers", "env", "envFrom", "hostAliases", "imagePullSecrets",
-    "initContainers", "ipFamilies", "matchExpressions", "ports", "rules", "subjects", "tolerations", "versions",
-    "volumeMounts", "volumes", "webhooks",
+    "initContainers", "ipFamilies", "matchExpressions", "ports", "rules", "tolerations", "volumeMounts", "volumes",
+    "webhooks",
 })  # fmt: skip
 _OBJECTS = frozenset({
-    "annotations", "clientConfig", "jobTemplate", "labels", "matchLabels", "names", "namespaceSelector",
-    "objectSelector", "securityContext", "selector", "strategy", "template", "updateStrategy",
+    "annotations", "clientConfig", "jobTemplate", "labels", "matchLabels", "namespaceSelector", "objectSelector",
+    "securityContext", "selector", "template", "updateStrategy",
 })  # fmt: skip
 _NUMBERS = frozenset({
     "activeDeadlineSeconds", "backoffLimit", "completions", "containerPort", "minReadySeconds", "nodePort",
@@ -25,12 +31,12 @@ _NUMBERS = frozenset({
     "terminationGracePeriodSeconds", "timeoutSeconds",
 })  # fmt: skip
 _TEXTS = frozenset({
-    "clusterIP", "dnsPolicy", "failurePolicy", "imagePullPolicy", "name", "nodeName", "plural",
-    "protocol", "restartPolicy", "scope", "serviceAccountName", "serviceName", "singular", "type", "volumeName",
+    "clusterIP", "dnsPolicy", "failurePolicy", "imagePullPolicy", "name", "nodeName", "protocol", "restartPolicy",
+    "serviceAccountName", "serviceName", "type",
 })  # fmt: skip
 _FREE = frozenset({
-    "annotations", "binaryData", "data", "labels", "limits", "matchLabels", "nodeSelector", "options", "overhead",
-    "parameters", "requests", "schema", "selector", "stringData", "volumeAttributes",
+    "annotations", "labels", "limits", "matchLabels", "nodeSelector", "overhead", "requests", "selector",
+    "volumeAttributes",
 })  # fmt: skip
 _WANTED: dict[str, tuple[type, str]] = {
     **dict.fromkeys(_LISTS, (list, "a list")),
@@ -44,8 +50,8 @@ _PLAIN = frozenset({"args", "clusterIPs", "command", "ipFamilies"})
 
 def check_shape(kind: Kind, obj: Object) -> None:
     """Raises the BadRequest that names the first field of another type than the kind's; null is as good as absent."""
-    for field in ("spec", "template", "webhooks", "rules", "subjects"):
-        _check(kind, {field: obj.get(field)}, "")
+    if kind.storage in _STORAGES:
+        _check(kind, {field: obj.get(field) for field in ("spec", "template", "webhooks")}, "")
 
 
 def _check(kind: Kind, value: Object, path: str) -> None:

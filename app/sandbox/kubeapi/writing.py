@@ -215,8 +215,7 @@ def _check_type(kind: Kind, namespace: str, obj: Object) -> None:
         raise bad_request(
             f"the namespace of the provided object does not match the namespace sent on the request: {namespace}"
         )
-    if not kind.custom:
-        check_shape(kind, obj)
+    check_shape(kind, obj)
 
 
 def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str) -> Object:

@@ -1,0 +1,104 @@
+"""What a backup's own small objects say of it: whose it is, how it ended, and what became of its volumes."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from app import phases
+from app.proof.models import Finding
+from app.proof.stored import StoredBackup
+from app.storage import layout
+
+#: Characters of Velero's messages quoted in a finding.
+MOST_QUOTED = 300
+
+
+def check_metadata(backup: StoredBackup, uid: str) -> list[Finding]:
+    """The bucket's own Backup object: another cluster will know this backup only by it."""
+    path = backup.files.get(layout.metadata_key(backup.name))
+    if path is None:
+        return [Finding(code="missing", detail="velero-backup.json is not in the bucket")]
+    try:
+        document = json.loads(path.read_bytes())
+        phase = document["status"]["phase"]
+        named = (document["metadata"]["name"], document["metadata"]["uid"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [Finding(code="metadata", detail="velero-backup.json is not a Backup")]
+    findings = []
+    if phase != phases.COMPLETED:
+        detail = f"the bucket says the backup is {str(phase)[:MOST_QUOTED]}, not {phases.COMPLETED}"
+        findings.append(Finding(code="phase", detail=detail))
+    if named != (backup.name, uid):
+        findings.append(Finding(code="identity", detail="velero-backup.json belongs to another backup"))
+    return findings
+
+
+def check_results(backup: StoredBackup) -> tuple[list[Finding], int]:
+    """Findings for errors Velero noted, and the number of its warnings."""
+    results = backup.document(layout.results_key(backup.name))
+    if results is None:
+        return [], 0  # the finding is there already
+    if not isinstance(results, dict):
+        return [Finding(code="results", detail="the results are not those of a backup")], 0
+    errors = list(_lines(results.get("errors")))
+    findings = []
+    if errors:
+        detail = f"Velero noted {len(errors)} errors, the first: {errors[0][:MOST_QUOTED]}"
+        findings.append(Finding(code="results", detail=detail))
+    return findings, len(list(_lines(results.get("warnings"))))
+
+
+def check_volumes(backup: StoredBackup) -> list[Finding]:
+    """Every volume backup has completed, and what is said to be saved as one is one."""
+    volume_backups = _mappings(backup.document(layout.pod_volume_backups_key(backup.name)))
+    volumes = _mappings(backup.document(layout.volume_info_key(backup.name)))
+    if volume_backups is None or volumes is None:
+        return [Finding(code="volumes", detail="the lists of volumes cannot be understood")]
+    findings = []
+    for each in volume_backups:
+        phase, name = (each.get("status") or {}).get("phase"), (each.get("metadata") or {}).get("name")
+        if phase != phases.COMPLETED:
+            findings.append(Finding(code="volumes", detail=f"the volume backup {name} is {phase or 'unfinished'}"))
+    saved = [volume for volume in volumes if not volume.get("skipped")]
+    findings += [
+        Finding(code="volumes", detail=f"the volume {_volume_name(volume)} was not saved: it failed")
+        for volume in saved
+        if volume.get("result") == "failed"
+    ]
+    by_file = sum(volume.get("backupMethod") == "PodVolumeBackup" for volume in saved)
+    if by_file > len(volume_backups):
+        detail = f"{by_file} volumes are said to be saved file by file, but there are {len(volume_backups)} backups"
+        findings.append(Finding(code="volumes", detail=f"{detail} of volumes"))
+    return findings
+
+
+def check_presence(backup: StoredBackup) -> list[Finding]:
+    """What nobody reads here but people will: the list of resources and the log."""
+    backup.document(layout.resource_list_key(backup.name))
+    if layout.logs_key(backup.name) not in backup.files:
+        return [Finding(code="missing", detail=f"{layout.logs_key(backup.name)} is not in the bucket")]
+    return []
+
+
+def _lines(part: Any) -> Iterator[str]:
+    """Messages of one side of the results: lists of lines at any depth."""
+    if isinstance(part, dict):
+        for inner in part.values():
+            yield from _lines(inner)
+    elif isinstance(part, list):
+        yield from (str(line) for line in part)
+    elif part:
+        yield str(part)
+
+
+def _mappings(found: Any) -> list[dict[str, Any]] | None:
+    """A list of objects, empty for JSON's null, which Go writes for an empty one; None for anything else."""
+    if found is None:
+        return []
+    if isinstance(found, list) and all(isinstance(each, dict) for each in found):
+        return found
+    return None
+
+
+def _volume_name(volume: dict[str, Any]) -> str:
+    return f"{volume.get('pvcNamespace', '')}/{volume.get('pvcName') or volume.get('pvName', '')}"
