@@ -93,17 +93,14 @@ def test_a_copy_that_is_not_whole_is_refused(
         storage_paths(directory, mounts)
 
 
-@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("place", ["empty", "never-made"])
 def test_an_old_place_without_data_is_no_hindrance(
-    directory: InstanceDirectory, config: InstanceConfig, tmp_path: Path, exists: bool
+    directory: InstanceDirectory, config: InstanceConfig, tmp_path: Path, place: str
 ) -> None:
     """Nothing can be lost of it."""
-    old = tmp_path / "old"
-    if exists:
-        old.mkdir()
-    directory.save_config(
-        config.model_copy(update={"storage": StorageRecord(node_path="/kecs/minio-data", host_path=str(old))})
-    )
+    (tmp_path / "empty").mkdir()
+    storage = StorageRecord(node_path="/kecs/minio-data", host_path=str(tmp_path / place))
+    directory.save_config(config.model_copy(update={"storage": storage}))
     assert storage_paths(directory, [Mount("/kecs", str(directory.data))])
 
 
