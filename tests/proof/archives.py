@@ -5,12 +5,14 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 Object = dict[str, Any]
 Member = tuple[str, bytes]
 
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 VERSION: Member = ("metadata/version", b"1.1.0\n")
 PLURALS = {
     "ConfigMap": "configmaps",

@@ -23,7 +23,7 @@ from app.velero.selectors import label_selector, parse_selector, selects
         ("app=", {"app": ""}, True),
     ],
 )
-def test_selectors_select_as_in_kubernetes(text: str, labels: dict[str, str], expected: bool) -> None:  # noqa: FBT001
+def test_selectors_select_as_in_kubernetes(text: str, labels: dict[str, str], expected: bool) -> None:
     """Every operator, and absent labels."""
     assert selects(parse_selector(text), labels) is expected
 
