@@ -77,7 +77,7 @@ def test_a_broken_proof_is_named(directory: InstanceDirectory) -> None:
     """It is not as if there had never been one."""
     save_proof(directory, a_proof(), {})
     (directory.proofs_directory / "b1" / "proof.json").write_text("{")
-    with pytest.raises(HostDirectoryError, match="proofs/b1/proof.json"):
+    with pytest.raises(HostDirectoryError, match=r"proofs/b1/proof\.json"):
         find_proof(directory, "b1")
 
 
