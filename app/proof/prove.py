@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.kubernetes.client import KubeClient
 from app.proof.archive import Archive, ArchiveDamaged, read_archive
-from app.proof.canary import prove_bytes_on_host
+from app.proof.canary import SEARCH_SECONDS, prove_bytes_on_host
 from app.proof.documents import check_metadata, check_presence, check_results, check_volumes
 from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
 from app.proof.stored import StoredBackup, download_backup
@@ -36,6 +36,8 @@ class ProofRequest:
     full: bool
     host_directory: Path | None
     not_saved: list[str]
+    canary_seconds: float = SEARCH_SECONDS
+    """How long the bytes may take to arrive on the disk."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ async def _live_uids(items: list[InventoryItem], kube: KubeClient) -> dict[Objec
 async def _canary(request: ProofRequest, store: S3Store) -> CanaryResult:
     if request.host_directory is None:
         return CanaryResult(status="n/a")
-    return await prove_bytes_on_host(store, request.host_directory)
+    return await prove_bytes_on_host(store, request.host_directory, search_seconds=request.canary_seconds)
 
 
 def _of_canary(canary: CanaryResult, request: ProofRequest) -> list[Finding]:
