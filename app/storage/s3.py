@@ -190,7 +190,7 @@ def _code(error: Any) -> str:
 @contextlib.asynccontextmanager
 async def _translated(subject: str) -> AsyncIterator[None]:
     """The library's exceptions as ours; the store's answers carry no secrets, our requests do."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
     try:
         yield
@@ -201,7 +201,7 @@ async def _translated(subject: str) -> AsyncIterator[None]:
         if code in _PATIENCE:
             raise ObjectStoreUnavailable(f"the object store cannot serve {subject} now: {code}") from error
         raise ObjectStoreError(f"the object store refused {subject}: {code}", s3_code=code) from error
-    except (HTTPClientError, OSError, TimeoutError) as error:
+    except (ConnectionError, HTTPClientError, OSError, TimeoutError) as error:
         raise ObjectStoreUnavailable(
             f"the object store does not answer for {subject}: {type(error).__name__}"
         ) from error

@@ -46,13 +46,13 @@ async def prove_backup(
 def proof_failed(proof: Proof) -> ProofFailed:
     """The problem of a failed proof: what was found, the first twenty by name."""
     first = proof.findings[0].detail if proof.findings else "no finding was recorded"
-    more = f" (and {len(proof.findings) - 1} more)" if len(proof.findings) > 1 else ""
+    more = f" (and {proof.findings_total - 1} more)" if proof.findings_total > 1 else ""
     return ProofFailed(
         f"backup {proof.backup!r} is not good: {first}{more}; the cluster runs on",
         remedy="Stop again to make a new backup. If it fails again, look at the stack's logs and disk.",
         backup=proof.backup,
         findings=[finding.model_dump(mode="json") for finding in proof.findings[:MOST_FINDINGS]],
-        findings_total=len(proof.findings),
+        findings_total=proof.findings_total,
     )
 
 

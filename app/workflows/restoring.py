@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from app import phases
 from app.errors import RestoreFailed
-from app.host.files import make_private_directory, write_private
 from app.jobs.journal import Journal, age_seconds
 from app.kubernetes.resources import DEPLOYMENTS
 from app.proof.archive import Archive
@@ -134,9 +133,8 @@ async def update_poorer_deployments(session: InstanceSession, journal: Journal, 
 
 def _keep_overwritten(session: InstanceSession, prefix: str, key: ObjectKey, live: dict[str, object]) -> None:
     folder = session.directory.path / "overwritten" / prefix
-    make_private_directory(folder.parent)
-    make_private_directory(folder)
-    write_private(folder / f"{key.namespace}.{key.name}.json", json.dumps(live, indent=1).encode())
+    session.directory.make(folder)
+    session.directory.write(folder / f"{key.namespace}.{key.name}.json", json.dumps(live, indent=1).encode())
 
 
 async def restore_webhooks(session: InstanceSession, journal: Journal, backup: str, prefix: str) -> list[str]:

@@ -13,7 +13,7 @@ async def storage_record(session: InstanceSession) -> StorageRecord:
     """Where MinIO's data lies, on the node and on the host; refuses a place that would die with the node."""
     mounts = await session.world.clusters.mounts(session.instance)
     record = storage_paths(session.directory, mounts)
-    session.directory.prepare()
+    session.directory.prepare(session.settings.stack)
     if session.directory.load_config() is not None:
         session.directory.update_config(storage=record)
     return record

@@ -1,5 +1,6 @@
 """Backups as Velero leaves them in the bucket: the objects of one namespace, whole and good unless a test spoils it."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Sequence
@@ -42,8 +43,7 @@ def good_backup(objects: Sequence[Object]) -> dict[str, bytes]:
 
 async def upload(store: S3Store, content: dict[str, bytes]) -> None:
     """Put every object."""
-    for key, data in content.items():
-        await store.put(key, data)
+    await asyncio.gather(*(store.put(key, data) for key, data in content.items()))
 
 
 @dataclass

@@ -60,12 +60,10 @@ class Product:
         """Back the running instance up and give back the ended job."""
         return await self.service.run(f"/instances/{NAME}/backups", {"backup": backup} if backup else None)
 
-    async def recreate(self, *, seeded: bool = False) -> None:
+    async def recreate(self) -> None:
         """Somebody makes the cluster anew: same name, another identity, the host directory kept."""
         await supervisor.delete(self.state_dir, NAME)
         await supervisor.create(self.state_dir, NAME)
-        if seeded:
-            await seed(self.state_dir, NAME)
 
     def state(self) -> str:
         """Whether the cluster runs."""

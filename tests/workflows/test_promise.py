@@ -55,7 +55,7 @@ async def test_a_stop_on_a_cluster_recreated_by_somebody_is_refused(product: Pro
 async def test_an_outstanding_restore_can_be_given_up(product: Product) -> None:
     """Then the cluster is backed up as it is."""
     await product.stop()
-    await product.recreate(seeded=True)
+    await product.recreate()
     await product.stop()
     accepted = await product.service.post(f"/instances/{NAME}/restore-outstanding/accept")
     assert accepted.status_code == 200, accepted.text
