@@ -51,7 +51,11 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
         yield ObjectStore(f"http://127.0.0.1:{port}", credentials, data)
     finally:
         process.terminate()
-        process.wait(timeout=_END_SECONDS)
+        try:
+            process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its server dies with it
+            process.wait(timeout=_END_SECONDS)
 
 
 def _free_port() -> int:
