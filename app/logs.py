@@ -41,8 +41,8 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     else:
         handler.setFormatter(_TextFormatter("%(asctime)s %(levelname)-7s %(context)s%(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # botocore says at DEBUG what it signs, and aiosqlite every statement with its values: secrets among them.
-    for library in ("alembic", "botocore", "aiobotocore", "aiosqlite", "kubernetes_asyncio", "httpx"):
+    # botocore says at DEBUG what it signs: secrets among it.
+    for library in ("alembic", "botocore", "aiobotocore", "kubernetes_asyncio", "httpx"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

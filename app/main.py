@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 
 from fastapi import FastAPI
 
@@ -15,7 +16,6 @@ from app.host.service_lock import ServiceLock
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
-from app.kubernetes import transport
 from app.ports import Clusters
 from app.settings import Settings
 from app.storage import s3
@@ -62,7 +62,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
 
 async def _load_libraries() -> None:
     """What the first job will need, loaded aside: being ready does not wait for it, and no job blocks the loop."""
-    await asyncio.to_thread(transport.load_library)
+    await asyncio.to_thread(import_module, "app.kubernetes.transport")
     await asyncio.to_thread(s3.load_library)
 
 

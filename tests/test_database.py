@@ -1,12 +1,15 @@
 """The database file: how it is written, and what is said when it cannot be."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
+from sqlmodel import Session
 
 from app.db import Database, DatabaseError, database_url
 from app.settings import Settings
@@ -15,17 +18,20 @@ from app.settings import Settings
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A database with one small table."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
-    async with database.write() as session:
-        await session.execute(text("CREATE TABLE note (words TEXT)"))
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
     yield database
     await database.close()
 
 
 async def add_note(database: Database, words: str) -> None:
     """One row."""
-    async with database.write() as session:
-        await session.execute(text("INSERT INTO note VALUES (:words)"), {"words": words})
+    await database.write(lambda session: session.execute(text("INSERT INTO note VALUES (:words)"), {"words": words}))
+
+
+async def value_of(database: Database, query: str) -> object:
+    """The first column of the first row."""
+    return await database.read(lambda session: session.execute(text(query)).scalar())
 
 
 @pytest.mark.parametrize(
@@ -33,46 +39,64 @@ async def add_note(database: Database, words: str) -> None:
 )
 async def test_every_connection_is_durable_and_strict(database: Database, pragma: str, value: object) -> None:
     """``synchronous=2`` is FULL: what was committed is on the disk."""
-    async with database.read() as session:
-        assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
+    assert await value_of(database, f"PRAGMA {pragma}") == value
 
 
 async def test_a_write_holds_the_file_from_its_beginning(database: Database, tmp_path: Path) -> None:
     """BEGIN IMMEDIATE: nobody else can write between this transaction's read and its write."""
-    async with database.write():
+
+    def look(_session: Session) -> None:
         other = sqlite3.connect(tmp_path / "state.db", timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
 
+    await database.write(look)
+
 
 async def test_a_write_that_fails_leaves_nothing_behind(database: Database) -> None:
     """And the next one is not in its way."""
 
-    async def write_half() -> None:
-        async with database.write() as session:
-            await session.execute(text("INSERT INTO note VALUES ('half')"))
-            raise ValueError("stop")
+    def write_half(session: Session) -> None:
+        session.execute(text("INSERT INTO note VALUES ('half')"))
+        raise ValueError("stop")
 
     with pytest.raises(ValueError, match="stop"):
-        await write_half()
+        await database.write(write_half)
     await add_note(database, "whole")
-    async with database.read() as session:
-        assert (await session.execute(text("SELECT words FROM note"))).scalars().all() == ["whole"]
+    assert await value_of(database, "SELECT group_concat(words) FROM note") == "whole"
+
+
+async def test_a_write_outlives_repeated_cancellation(database: Database) -> None:
+    """The cancellation is heard afterwards: nobody is left in doubt about a row."""
+    may_end = threading.Event()
+
+    def write_late(session: Session) -> None:
+        may_end.wait(20)
+        session.execute(text("INSERT INTO note VALUES ('late')"))
+
+    task = asyncio.create_task(database.write(write_late))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await value_of(database, "SELECT words FROM note") == "late"
 
 
 async def test_a_full_disk_is_said_and_does_not_end_the_service(tmp_path: Path) -> None:
     """SQLite's own limit on the file's pages gives the same error as a full disk."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
 
-    @event.listens_for(database._engine.sync_engine, "connect")
+    @event.listens_for(database.engine, "connect")
     def limit_size(connection: object, _record: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]
         cursor.execute("PRAGMA max_page_count=3")
         cursor.close()
 
-    async with database.write() as session:
-        await session.execute(text("CREATE TABLE note (words TEXT)"))
+    await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
     with pytest.raises(DatabaseError, match="full") as refused:
         await add_note(database, "x" * 100_000)
     assert "disk" in refused.value.remedy
@@ -83,7 +107,7 @@ async def test_a_full_disk_is_said_and_does_not_end_the_service(tmp_path: Path) 
 async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     """Instead of an exception of the driver."""
     (tmp_path / "state.db").write_bytes(b"this is no database" * 1000)
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     with pytest.raises(DatabaseError, match="not a database"):
         await database.migrate()
     await database.close()
@@ -91,7 +115,7 @@ async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
 
 async def test_a_migration_that_is_cut_off_leaves_no_half_a_schema(tmp_path: Path) -> None:
     """All tables come in one transaction."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
 
     @event.listens_for(Engine, "before_cursor_execute")
     def break_off(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -112,11 +136,10 @@ async def test_a_migration_that_is_cut_off_leaves_no_half_a_schema(tmp_path: Pat
 
 async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     """Every start of the service does it."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     await database.migrate()
     await database.migrate()
-    async with database.read() as session:
-        assert (await session.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() == ["0001"]
+    assert await value_of(database, "SELECT version_num FROM alembic_version") == "0001"
     await database.close()
 
 

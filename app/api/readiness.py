@@ -30,14 +30,12 @@ class Readiness(BaseModel):
 async def look_at(services: Services) -> Readiness:
     """Every check, at the same time."""
 
-    async def write_to_database() -> None:
-        async with services.database.write():
-            pass  # the transaction takes the write lock, which a database that cannot be written to refuses
-
     async def ask_power_driver() -> None:
         await services.operations.list_instances()
 
-    checks = await asyncio.gather(_check("database", write_to_database), _check("power-driver", ask_power_driver))
+    checks = await asyncio.gather(
+        _check("database", services.database.check_writable), _check("power-driver", ask_power_driver)
+    )
     return Readiness(ready=all(check.ok for check in checks), checks=checks)
 
 

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
-from app.db import DatabaseError, shielded
+from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TemporaryError
 from app.jobs.models import Job
 from app.jobs.repository import JobStore, now
@@ -131,7 +131,7 @@ class Journal:
             if recorded.error is not None:
                 raise RecordedFailure(recorded.error)
             return adapter.validate_python(recorded.result)
-        await shielded(self._shared.store.begin_step(self.job.id, key))
+        await self._shared.store.begin_step(self.job.id, key)
         self._shared.progress_at = -PROGRESS_INTERVAL_SECONDS
         try:
             with bound(step=key):
@@ -162,7 +162,7 @@ class Journal:
     async def warn(self, code: str, detail: str, **extras: Any) -> None:
         """Add a warning to the job: something the user should know though the job goes on."""
         logger.warning("%s", detail, extra={"action": "warning", "code": code})
-        await shielded(self._shared.store.add_warning(self.job.id, {"code": code, "detail": detail, **extras}))
+        await self._shared.store.add_warning(self.job.id, {"code": code, "detail": detail, **extras})
 
     async def progress(self, message: str, *, items_done: int | None = None, items_total: int | None = None) -> None:
         """Say how far the step is; written at most twice a second."""
@@ -172,15 +172,15 @@ class Journal:
         self._shared.progress_at = clock
         percent = round(100 * items_done / items_total) if items_done and items_total else None
         progress = {"message": message, "percent": percent, "items_done": items_done, "items_total": items_total}
-        await shielded(self._shared.store.set_progress(self.job.id, progress))
+        await self._shared.store.set_progress(self.job.id, progress)
 
     async def record(self, *, backup: str) -> None:
         """Set the job's backup, for those who look at it meanwhile."""
-        await shielded(self._shared.store.set_backup(self.job.id, backup))
+        await self._shared.store.set_backup(self.job.id, backup)
 
     async def point_of_no_return(self) -> None:
         """Journal ``power_off_begun``: from here on the job cannot be cancelled. A cancel that came first wins."""
-        if not await shielded(self._shared.store.pass_point_of_no_return(self.job.id)):
+        if not await self._shared.store.pass_point_of_no_return(self.job.id):
             raise asyncio.CancelledError
         self._shared.power_off_begun = True
 
@@ -204,13 +204,13 @@ class Journal:
                 if clock() + pause > until:
                     raise
                 data = {"step": key, "error": error.problem(), "pause_seconds": round(pause, 3)}
-                await shielded(self._shared.store.add_event(self.job.id, "step.retried", data))
+                await self._shared.store.add_event(self.job.id, "step.retried", data)
                 await asyncio.sleep(pause)
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def _end(self, key: str, step: RecordedStep) -> None:
         self._shared.steps[key] = step
-        await shielded(self._shared.store.end_step(self.job.id, key, step.status, result=step.result, error=step.error))
+        await self._shared.store.end_step(self.job.id, key, step.status, result=step.result, error=step.error)
 
     @staticmethod
     def _name(function: Callable[..., Any]) -> str:

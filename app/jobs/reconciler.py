@@ -13,7 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from app.db import DatabaseError, shielded
+from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TooManyAttempts
 from app.jobs.journal import Journal
 from app.jobs.models import Job
@@ -177,8 +177,8 @@ class Reconciler:
         try:
             await self._attempt(job)
         except asyncio.CancelledError:
-            if (await shielded(self._store.get(job.id))).status == JobStatus.CANCELLING:
-                await shielded(self._store.finish(job.id, JobStatus.CANCELLED))
+            if (await self._store.get(job.id)).status == JobStatus.CANCELLING:
+                await self._store.finish(job.id, JobStatus.CANCELLED)
         except DatabaseError:
             raise
         except ServiceError as error:
@@ -189,9 +189,9 @@ class Reconciler:
 
     async def _attempt(self, known: Job) -> None:
         # A job taken up again by the same process, after an error of the database, is still in its old attempt.
-        job = await shielded(self._store.begin_attempt(known.id, counted=known.id not in self._limits))
+        job = await self._store.begin_attempt(known.id, counted=known.id not in self._limits)
         if job.status == JobStatus.CANCELLING:
-            await shielded(self._store.finish(job.id, JobStatus.CANCELLED))
+            await self._store.finish(job.id, JobStatus.CANCELLED)
         if job.status != JobStatus.RUNNING:
             return
         if job.attempt > self._settings.max_attempts:
@@ -212,7 +212,7 @@ class Reconciler:
                 remedy="Submit it again with a larger timeout_seconds.",
                 step=step,
             ) from None
-        await shielded(self._store.finish(job.id, JobStatus.SUCCEEDED, result=result))
+        await self._store.finish(job.id, JobStatus.SUCCEEDED, result=result)
 
     def _limit(self, job: Job) -> float:
         """The loop's time at which the job must have ended; one resumed after a crash gets its grace."""
@@ -223,7 +223,7 @@ class Reconciler:
 
     async def _fail(self, job: Job, error: ServiceError) -> None:
         logger.warning("job %s failed: %s", job.id, error.detail, extra={"action": "job-failed", "code": error.code})
-        await shielded(self._store.finish(job.id, JobStatus.FAILED, error=error.problem()))
+        await self._store.finish(job.id, JobStatus.FAILED, error=error.problem())
 
     def _announce(self) -> None:
         """Tell everybody who waits that some job has ended, and look for what may begin now."""

@@ -1,12 +1,12 @@
 """Every query on jobs and backups, each in a short transaction of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 from uuid6 import uuid7
 
 from app.db import Database
@@ -16,17 +16,42 @@ from app.jobs.states import ACTIVE, ENDED, JobStatus
 
 MOST_EVENTS = 1000
 
+P = ParamSpec("P")
+T = TypeVar("T")
+Query = Callable[Concatenate["JobStore", Session, P], T]
+Method = Callable[Concatenate["JobStore", P], Awaitable[T]]
+
 
 def now() -> datetime:
     """The time that goes into rows."""
     return datetime.now(UTC)
 
 
+def reads(query: Query[P, T]) -> Method[P, T]:
+    """A query as a coroutine method: it is given the session it runs on, in a thread of the database's."""
+
+    @wraps(query)
+    async def method(store: "JobStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.database.read(lambda session: query(store, session, *args, **kwargs))
+
+    return method
+
+
+def writes(change: Query[P, T]) -> Method[P, T]:
+    """A change as a coroutine method: one transaction, which goes to its end even if its caller is cancelled."""
+
+    @wraps(change)
+    async def method(store: "JobStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.database.write(lambda session: change(store, session, *args, **kwargs))
+
+    return method
+
+
 class JobStore:
     """The jobs of one host, and the backups of its instances."""
 
     def __init__(self, database: Database, host: str) -> None:
-        self._database = database
+        self.database = database
         self.host = host
 
     async def create(
@@ -49,10 +74,7 @@ class JobStore:
             deadline_at=deadline_at,
         )
         try:
-            async with self._database.write() as session:
-                session.add(job)
-                await session.flush()
-                session.add(_event(job.id, "job.created", {"type": kind, "instance": instance}))
+            await self._insert(job)
         except IntegrityError:
             active = await self.active_job(instance)
             if active is None:  # it ended between the insert and the look
@@ -65,16 +87,24 @@ class JobStore:
             ) from None
         return job
 
-    async def get(self, job_id: str) -> Job:
+    @writes
+    def _insert(self, session: Session, job: Job) -> None:
+        session.add(job)
+        session.flush()
+        session.add(_event(job.id, "job.created", {"type": job.type, "instance": job.instance}))
+
+    @reads
+    def get(self, session: Session, job_id: str) -> Job:
         """One job; raises ``JobNotFound``."""
-        async with self._database.read() as session:
-            job = await session.get(Job, job_id)
+        job = session.get(Job, job_id)
         if job is None:
-            raise JobNotFound(f"there is no job {job_id[:64]!r}", remedy="List the jobs with GET /jobs.")
+            raise _no_such(job_id)
         return job
 
-    async def list_jobs(
+    @reads
+    def list_jobs(
         self,
+        session: Session,
         *,
         instance: str | None = None,
         status: str | None = None,
@@ -89,62 +119,63 @@ class JobStore:
                 query = query.where(col(column) == wanted)
         if before is not None:
             query = query.where(col(Job.id) < before)
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def active_jobs(self) -> Sequence[Job]:
+    @reads
+    def active_jobs(self, session: Session) -> Sequence[Job]:
         """Every job of this host that has not ended, oldest first."""
         query = select(Job).where(col(Job.host) == self.host, col(Job.status).in_(ACTIVE)).order_by(col(Job.id))
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
     async def active_job(self, instance: str) -> Job | None:
         """The one active job of an instance, if any."""
         return next((job for job in await self.active_jobs() if job.instance == instance), None)
 
-    async def instances_with_jobs_since(self, since: datetime) -> set[str]:
+    @reads
+    def instances_with_jobs_since(self, session: Session, since: datetime) -> set[str]:
         """Instances of this host that had a job lately; they may have been left unsettled by a crash."""
         query = select(Job.instance).where(col(Job.host) == self.host, col(Job.created_at) >= since).distinct()
-        async with self._database.read() as session:
-            return set((await session.execute(query)).scalars().all())
+        return set(session.execute(query).scalars().all())
 
-    async def begin_attempt(self, job_id: str, *, counted: bool = True) -> Job:
+    @writes
+    def begin_attempt(self, session: Session, job_id: str, *, counted: bool = True) -> Job:
         """Mark the job running, normally in one more attempt; one that is cancelling or has ended is left as it is."""
-        async with self._database.write() as session:
-            job = await _locked(session, job_id)
-            if job.status in {JobStatus.QUEUED, JobStatus.RUNNING}:
-                job.status = JobStatus.RUNNING
-                job.attempt += counted
-                job.started_at = job.started_at or now()
-                session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
-            return job
+        job = _locked(session, job_id)
+        if job.status in {JobStatus.QUEUED, JobStatus.RUNNING}:
+            job.status = JobStatus.RUNNING
+            job.attempt += counted
+            job.started_at = job.started_at or now()
+            session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
+        return job
 
-    async def set_backup(self, job_id: str, backup: str) -> None:
+    @writes
+    def set_backup(self, session: Session, job_id: str, backup: str) -> None:
         """Name the backup a job makes or restores."""
-        async with self._database.write() as session:
-            (await _locked(session, job_id)).backup = backup
+        _locked(session, job_id).backup = backup
 
-    async def set_progress(self, job_id: str, progress: dict[str, Any]) -> None:
+    @writes
+    def set_progress(self, session: Session, job_id: str, progress: dict[str, Any]) -> None:
         """Say how far the current step of a job is, in its row and as an event."""
-        async with self._database.write() as session:
-            (await _locked(session, job_id)).progress = progress
-            session.add(_event(job_id, "progress", progress))
+        _locked(session, job_id).progress = progress
+        session.add(_event(job_id, "progress", progress))
 
-    async def add_warning(self, job_id: str, warning: dict[str, Any]) -> None:
+    @writes
+    def add_warning(self, session: Session, job_id: str, warning: dict[str, Any]) -> None:
         """Append a warning, once: a step that runs again must not say it twice."""
-        async with self._database.write() as session:
-            job = await _locked(session, job_id)
-            if warning not in job.warnings:
-                job.warnings = [*job.warnings, warning]
-                session.add(_event(job_id, "warning", warning))
+        job = _locked(session, job_id)
+        if warning not in job.warnings:
+            job.warnings = [*job.warnings, warning]
+            session.add(_event(job_id, "warning", warning))
 
-    async def add_event(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
+    @writes
+    def add_event(self, session: Session, job_id: str, kind: str, data: dict[str, Any]) -> None:
         """Append one event."""
-        async with self._database.write() as session:
-            session.add(_event(job_id, kind, data))
+        session.add(_event(job_id, kind, data))
 
-    async def finish(
+    @writes
+    def finish(
         self,
+        session: Session,
         job_id: str,
         status: JobStatus,
         *,
@@ -152,66 +183,67 @@ class JobStore:
         error: dict[str, Any] | None = None,
     ) -> None:
         """Write a job's end, and that of the step it ended in; an ended job is left as it is."""
-        async with self._database.write() as session:
-            job = await _locked(session, job_id)
-            if job.status in ENDED:
-                return
-            job.status, job.result, job.error = status, result, error
-            job.finished_at, job.step, job.progress = now(), None, None
-            unfinished = select(JobStep).where(col(JobStep.job_id) == job_id, col(JobStep.finished_at).is_(None))
-            how = JobStatus.FAILED if status == JobStatus.FAILED else JobStatus.CANCELLED
-            for step in (await session.execute(unfinished)).scalars().all():
-                _end_step(session, step, how, error=error)
-            session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
+        job = _locked(session, job_id)
+        if job.status in ENDED:
+            return
+        job.status, job.result, job.error = status, result, error
+        job.finished_at, job.step, job.progress = now(), None, None
+        unfinished = select(JobStep).where(col(JobStep.job_id) == job_id, col(JobStep.finished_at).is_(None))
+        how = JobStatus.FAILED if status == JobStatus.FAILED else JobStatus.CANCELLED
+        for step in session.execute(unfinished).scalars().all():
+            _end_step(session, step, how, error=error)
+        session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
 
-    async def request_cancel(self, job_id: str) -> Job:
+    @writes
+    def request_cancel(self, session: Session, job_id: str) -> Job:
         """Mark a job for cancelling, decided against the point of no return in one transaction."""
-        await self.get(job_id)
-        async with self._database.write() as session:
-            job = await _locked(session, job_id)
-            if job.status in ENDED:
-                raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
-            if job.power_off_begun_at is not None:
-                raise PastPointOfNoReturn(
-                    f"the power-off of instance {job.instance!r} has begun", remedy="Wait for its end.", job_id=job_id
-                )
-            if job.status != JobStatus.CANCELLING:
-                job.status = JobStatus.CANCELLING
-                session.add(_event(job_id, "job.cancelling", {}))
-            return job
+        job = _locked(session, job_id)
+        if job.status in ENDED:
+            raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
+        if job.power_off_begun_at is not None:
+            raise PastPointOfNoReturn(
+                f"the power-off of instance {job.instance!r} has begun", remedy="Wait for its end.", job_id=job_id
+            )
+        if job.status != JobStatus.CANCELLING:
+            job.status = JobStatus.CANCELLING
+            session.add(_event(job_id, "job.cancelling", {}))
+        return job
 
-    async def pass_point_of_no_return(self, job_id: str) -> bool:
+    @writes
+    def pass_point_of_no_return(self, session: Session, job_id: str) -> bool:
         """Journal ``power_off_begun``; False when a cancel came first."""
-        async with self._database.write() as session:
-            job = await _locked(session, job_id)
-            if job.status == JobStatus.CANCELLING:
-                return False
-            job.power_off_begun_at = job.power_off_begun_at or now()
-            session.add(_event(job_id, "power_off_begun", {}))
-            return True
+        job = _locked(session, job_id)
+        if job.status == JobStatus.CANCELLING:
+            return False
+        job.power_off_begun_at = job.power_off_begun_at or now()
+        session.add(_event(job_id, "power_off_begun", {}))
+        return True
 
-    async def steps(self, job_id: str) -> Sequence[JobStep]:
+    @reads
+    def steps(self, session: Session, job_id: str) -> Sequence[JobStep]:
         """The steps of a job in the order they were begun."""
         query = select(JobStep).where(col(JobStep.job_id) == job_id).order_by(col(JobStep.started_at))
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def begin_step(self, job_id: str, key: str) -> None:
+    @writes
+    def begin_step(self, session: Session, job_id: str, key: str) -> None:
         """Note that a step runs now."""
-        async with self._database.write() as session:
-            await session.merge(JobStep(job_id=job_id, key=key, status="running", started_at=now()))
-            job = await _locked(session, job_id)
-            job.step, job.progress = key, None
-            session.add(_event(job_id, "step.started", {"step": key}))
+        session.merge(JobStep(job_id=job_id, key=key, status="running", started_at=now()))
+        job = _locked(session, job_id)
+        job.step, job.progress = key, None
+        session.add(_event(job_id, "step.started", {"step": key}))
 
-    async def end_step(self, job_id: str, key: str, status: str, *, result: Any = None, error: Any = None) -> None:
+    @writes
+    def end_step(
+        self, session: Session, job_id: str, key: str, status: str, *, result: Any = None, error: Any = None
+    ) -> None:
         """Record a step's end; from now on its result is what the journal gives back."""
-        async with self._database.write() as session:
-            step = await session.get_one(JobStep, (job_id, key))
-            step.result = result
-            _end_step(session, step, status, error=error)
+        step = session.get_one(JobStep, (job_id, key))
+        step.result = result
+        _end_step(session, step, status, error=error)
 
-    async def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
+    @reads
+    def events(self, session: Session, job_id: str, after: int = 0) -> Sequence[JobEvent]:
         """Events with a higher id than ``after``, oldest first, at most a thousand at a time."""
         query = (
             select(JobEvent)
@@ -219,60 +251,66 @@ class JobStore:
             .order_by(col(JobEvent.id))
             .limit(MOST_EVENTS)
         )
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def save_backup(self, record: BackupRecord) -> None:
+    @writes
+    def save_backup(self, session: Session, record: BackupRecord) -> None:
         """Insert or replace the row of one backup."""
-        async with self._database.write() as session:
-            await session.merge(record)
+        session.merge(record)
 
-    async def list_backups(self, instance: str) -> Sequence[BackupRecord]:
+    @reads
+    def list_backups(self, session: Session, instance: str) -> Sequence[BackupRecord]:
         """Every backup ever recorded of an instance, newest first."""
         query = (
             select(BackupRecord)
             .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
             .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
         )
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def finished_jobs(self, instance: str | None) -> Sequence[Job]:
+    @reads
+    def finished_jobs(self, session: Session, instance: str | None) -> Sequence[Job]:
         """Every job that has ended, of one instance or of all; for statistics."""
         query = select(Job).where(col(Job.status).in_(ENDED))
         if instance is not None:
             query = query.where(col(Job.instance) == instance)
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def all_backups(self, instance: str | None) -> Sequence[BackupRecord]:
+    @reads
+    def all_backups(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
         """Every backup ever recorded, of one instance or of all; for statistics."""
         query = select(BackupRecord)
         if instance is not None:
             query = query.where(col(BackupRecord.instance) == instance)
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalars().all()
+        return session.execute(query).scalars().all()
 
-    async def find_backup(self, instance: str, name: str) -> BackupRecord | None:
+    @reads
+    def find_backup(self, session: Session, instance: str, name: str) -> BackupRecord | None:
         """One backup that is not deleted, if it is known."""
-        async with self._database.read() as session:
-            record = await session.get(BackupRecord, (self.host, instance, name))
+        record = session.get(BackupRecord, (self.host, instance, name))
         return record if record is not None and record.status != "deleted" else None
 
-    async def mark_deleted(self, instance: str, name: str) -> None:
+    @writes
+    def mark_deleted(self, session: Session, instance: str, name: str) -> None:
         """Keep the row of a deleted backup as history."""
-        async with self._database.write() as session:
-            record = await session.get(BackupRecord, (self.host, instance, name))
-            if record is not None:
-                record.status, record.deleted_at = "deleted", now()
+        record = session.get(BackupRecord, (self.host, instance, name))
+        if record is not None:
+            record.status, record.deleted_at = "deleted", now()
 
 
-async def _locked(session: AsyncSession, job_id: str) -> Job:
+def _locked(session: Session, job_id: str) -> Job:
     """A job no other transaction can change meanwhile: a row lock where writers run side by side (Postgres)."""
-    return await session.get_one(Job, job_id, with_for_update=True)
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None:
+        raise _no_such(job_id)
+    return job
 
 
-def _end_step(session: AsyncSession, step: JobStep, status: str, *, error: dict[str, Any] | None) -> None:
+def _no_such(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job {job_id[:64]!r}", remedy="List the jobs with GET /jobs.")
+
+
+def _end_step(session: Session, step: JobStep, status: str, *, error: dict[str, Any] | None) -> None:
     step.status, step.error, step.finished_at = status, error, now()
     seconds = (step.finished_at - step.started_at).total_seconds()
     data = {"step": step.key, "seconds": round(seconds, 3)} | ({"error": error} if error else {})

@@ -3,17 +3,20 @@
 import asyncio
 import builtins
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from app.errors import ServiceError, StepTimeout
 from app.kubernetes.errors import KubernetesExpired, KubernetesNotFound, KubernetesUnavailable
 from app.kubernetes.kubeconfig import load
 from app.kubernetes.resources import NAMESPACES, PODS, Resource
-from app.kubernetes.transport import Transport
 from app.ports import ClusterAccess
+
+if TYPE_CHECKING:
+    from app.kubernetes.transport import Transport
 
 FIELD_MANAGER = "kecs-state"
 PAGE_SIZE = 500
@@ -53,12 +56,15 @@ class Discovery:
 class KubeClient:
     """One cluster; use as an async context manager."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: "Transport") -> None:
         self.transport = transport
 
     @classmethod
     async def connect(cls, access: ClusterAccess) -> "KubeClient":
         """A client for a kubeconfig of our own driver; nothing is sent yet."""
+        # Here, since its libraries take most of a second to import: serving does not wait for them.
+        from app.kubernetes.transport import Transport
+
         return cls(Transport(load(access)))
 
     async def __aenter__(self) -> Self:
@@ -154,7 +160,7 @@ class KubeClient:
 
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, name: str | None = None
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """What is there as ``ADDED``, then every change, for ever; the caller sets the deadline.
 
         An expired version or a broken connection leads to a new list, told as the changes that it amounts to.
@@ -170,9 +176,11 @@ class KubeClient:
                 if name and not listed.items:
                     # It went before anybody looked; without this, who waits for its end would wait for ever.
                     yield WatchEvent("DELETED", {"metadata": {"name": name, "namespace": namespace or ""}})
-                async for event in self._watch_from(resource, namespace, selector, listed.resource_version, known):
-                    pause = FIRST_PAUSE_SECONDS
-                    yield event
+                news = self._watch_from(resource, namespace, selector, listed.resource_version, known)
+                async with aclosing(news):
+                    async for event in news:
+                        pause = FIRST_PAUSE_SECONDS
+                        yield event
             except (KubernetesUnavailable, KubernetesExpired):
                 pass
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -185,7 +193,7 @@ class KubeClient:
         selector: str,
         version: str,
         known: dict[tuple[str, str], Object],
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -222,10 +230,12 @@ class KubeClient:
                 found = await self.find(resource, name, namespace)
                 if predicate(found):
                     return found
-                async for event in self.watch(resource, namespace, name=name):
-                    current = None if event.type == "DELETED" else event.object
-                    if predicate(current):
-                        return current
+                # Closed here and not by the collector, so that its connection never outlives the client.
+                async with aclosing(self.watch(resource, namespace, name=name)) as events:
+                    async for event in events:
+                        current = None if event.type == "DELETED" else event.object
+                        if predicate(current):
+                            return current
         except TimeoutError:
             pass
         raise StepTimeout(f"{resource.kind} {name!r} was not as expected within {timeout_seconds:g} s")

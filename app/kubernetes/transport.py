@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from kubernetes_asyncio.client.rest import RESTClientObject
 
 from app.errors import ServiceError
 from app.kubernetes.errors import KubernetesUnavailable, from_status
@@ -25,11 +26,8 @@ READ_SECONDS = 60
 #: How long a 429 is waited out. A fresh CRD answers "storage is (re)initializing" for its first seconds.
 PATIENCE_SECONDS = 30
 MOST_LINE_BYTES = 16 * 1024 * 1024
-
-
-def load_library() -> None:
-    """Import kubernetes-asyncio: half a second, better spent in a thread before the first cluster is spoken to."""
-    import kubernetes_asyncio.client.rest  # noqa: F401 - for its being loaded
+#: Each of these is a TLS connection of its own; more would cost more in handshakes than they win.
+REQUESTS_AT_ONCE = 4
 
 
 class Transport:
@@ -37,9 +35,8 @@ class Transport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._server = endpoint.server
+        self._gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-        from kubernetes_asyncio.client.rest import RESTClientObject
-
         # Its own session reads proxy settings from the environment and files for TLS; ours has neither.
         self._rest = RESTClientObject.__new__(RESTClientObject)
         self._rest.proxy, self._rest.proxy_headers, self._rest.server_hostname = "", {}, ""
@@ -64,7 +61,8 @@ class Transport:
         """The parsed answer; raises one of ``app.kubernetes.errors`` for everything that is not a success."""
         until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while True:
-            status, headers, text = await self._once(method, path, query, body, content_type, accept)
+            async with self._gate:
+                status, headers, text = await self._once(method, path, query, body, content_type, accept)
             if status != 429 or asyncio.get_running_loop().time() > until:
                 break
             await asyncio.sleep(min(float(headers.get("Retry-After", 1)), 1.0) * random.uniform(0.1, 0.4))  # noqa: S311

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.comparing import FieldDifference, Object, differences, normalise
 from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import Resource
 from app.proof.archive import Archive, load_objects, read_archive
 from app.proof.models import ObjectKey
-from app.velero.stack.concurrency import side_by_side
-
-LISTS_AT_ONCE = 8
 
 
 @dataclass
@@ -78,14 +76,12 @@ def _compare(path: Path, keys: set[ObjectKey], live: dict[ObjectKey, Object], ou
 
 async def _live(kube: KubeClient, types: set[str]) -> dict[ObjectKey, Object]:
     served = {resource.group_resource: resource for resource in (await kube.discover()).resources}
-    gate = asyncio.Semaphore(LISTS_AT_ONCE)
 
     async def listed(resource: Resource) -> dict[ObjectKey, Object]:
-        async with gate:
-            try:
-                items = (await kube.list(resource)).items
-            except KubernetesNotFound:
-                return {}
+        try:
+            items = (await kube.list(resource)).items
+        except KubernetesNotFound:
+            return {}
         # Lists leave out what every item of them has in common.
         return {
             ObjectKey(

@@ -1,31 +1,24 @@
 """Listing everything the cluster offers that a backup has to take."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import NAMESPACES, Resource
 from app.proof.models import Inventory, InventoryItem, ObjectKey
 from app.velero.models import EXCLUDE_LABEL
 from app.velero.scope import Scope, collected, in_scope
-from app.velero.stack.concurrency import side_by_side
-
-LISTS_AT_ONCE = 8
 
 
 async def take_inventory(kube: KubeClient, scope: Scope) -> Inventory:
     """Metadata of every object in scope; every list has ended when this returns."""
     discovery = await kube.discover()
-    gate = asyncio.Semaphore(LISTS_AT_ONCE)
-
-    async def listed(resource: Resource) -> list[InventoryItem]:
-        async with gate:
-            return await _list_items(kube, resource, scope)
-
     hidden = await _hidden_namespaces(kube)
-    lists = await side_by_side(*(listed(resource) for resource in collected(discovery.resources, scope)))
+    lists = await side_by_side(
+        *(_list_items(kube, resource, scope) for resource in collected(discovery.resources, scope))
+    )
     items = [item for found in lists for item in found if item.key.namespace not in hidden]
     return Inventory(taken_at=datetime.now(UTC), items=items, failed_groups=discovery.failed_groups)
 

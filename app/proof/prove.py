@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.concurrency import side_by_side, together
 from app.kubernetes.client import KubeClient
 from app.proof.archive import Archive, ArchiveDamaged, read_archive
 from app.proof.canary import SEARCH_SECONDS, prove_bytes_on_host
@@ -15,11 +16,9 @@ from app.proof.stored import StoredBackup, download_backup
 from app.proof.verdict import judge, suspects
 from app.storage import layout
 from app.storage.s3 import S3Store
-from app.velero.stack.concurrency import side_by_side
 
 #: Findings kept by name in a proof; all of them are counted.
 MOST_FINDINGS = 200
-LOOK_UPS_AT_ONCE = 16
 #: When more objects than this are missing, the backup is bad whatever has become of some of them.
 MOST_LOOK_UPS = 2000
 
@@ -56,13 +55,12 @@ async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) 
     """The proof, good or bad, and the backup's small objects for keeping. Raises only for what is temporary."""
     started_at = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        stored = await download_backup(request.backup, store, Path(scratch))
+        read, canary = await together(_download_and_read(request.backup, store, Path(scratch)), _canary(request, store))
+        stored, archive, damage = read
         findings = check_metadata(stored, request.backup_uid)
         errors, warnings = check_results(stored)
         findings += [*errors, *check_volumes(stored), *check_presence(stored), *stored.findings]
-        archive, damage = await _read(stored)
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
-        canary = await _canary(request, store)
         findings += [*damage, *absent, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
     checked = _Checked(stored, archive, findings, explained, warnings, canary)
@@ -81,6 +79,13 @@ async def rehash(proof: Proof, store: S3Store) -> list[Finding]:
         elif now[kept.key] != kept.sha256:
             findings.append(Finding(code="hash", detail=f"{kept.key} is not what was proven"))
     return findings
+
+
+async def _download_and_read(
+    backup: str, store: S3Store, scratch: Path
+) -> tuple[StoredBackup, Archive | None, list[Finding]]:
+    stored = await download_backup(backup, store, scratch)
+    return stored, *await _read(stored)
 
 
 async def _read(stored: StoredBackup) -> tuple[Archive | None, list[Finding]]:
@@ -108,15 +113,13 @@ async def _live_uids(items: list[InventoryItem], kube: KubeClient) -> dict[Objec
         return {}
     discovery = await kube.discover()
     types = {resource.group_resource: resource for resource in discovery.resources}
-    gate = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
     async def look_up(item: InventoryItem) -> str | None:
         resource = types.get(item.key.resource)
         if resource is None:
             _, _, group = item.key.resource.partition(".")
             return item.uid if group in discovery.failed_groups else None
-        async with gate:
-            found = await kube.find(resource, item.key.name, item.key.namespace or None)
+        found = await kube.find(resource, item.key.name, item.key.namespace or None)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
         return str(found["metadata"]["uid"])

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.concurrency import side_by_side
 from app.proof.models import Finding, StoredDigest
 from app.storage import layout
 from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.storage.s3 import S3Store, StoredObject
-from app.velero.stack.concurrency import side_by_side
 
-DOWNLOADS_AT_ONCE = 4
+DOWNLOADS_AT_ONCE = 2
 #: The archive is read as a stream; of the other objects none is anywhere near this.
 MOST_DOCUMENT_BYTES = 64 * 1024 * 1024
 #: Objects up to this size are kept on the host beside the proof; the archive itself is not.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.concurrency import side_by_side
 from app.errors import ForeignWork, ImageMissing, ServiceError, WebhookRejectsBackups
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesError, KubernetesNotFound
@@ -28,7 +29,6 @@ from app.velero.models import BACKUPS, EXCLUDE_LABEL, GROUP
 from app.velero.restoring import EXCLUDED_NAMESPACES
 from app.velero.scope import FULL, KUBE_SYSTEM, backup_spec
 from app.velero.selectors import read_label_selector, selects
-from app.velero.stack.concurrency import side_by_side
 from app.velero.stack.manifests import LABELS
 from app.velero.stack.state import foreign_velero, stack_state
 from app.velero.unfinished import list_unfinished

@@ -1,11 +1,10 @@
 """From a running cluster to a proven backup: the steps a stop and a backup job share."""
 
-import asyncio
-from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from app import names, phases
+from app.concurrency import together
 from app.errors import BackupFailed
 from app.jobs.journal import Journal
 from app.proof.inventory import take_inventory as list_inventory
@@ -14,14 +13,11 @@ from app.velero.scope import Scope
 from app.workflows.identity import identify_cluster
 from app.workflows.outcomes import BackupRef, ProvenBackup
 from app.workflows.preflight import prepare_scope
-from app.workflows.proving import prove_backup, record_backup, record_try
+from app.workflows.proving import prove_backup, record_try
 from app.workflows.requests import ScopeOptions
 from app.workflows.retention import prune_backups
 from app.workflows.stack import wake_stack
 from app.workflows.world import InstanceSession
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 Kind = Literal["stop-backup", "backup"]
 
@@ -38,11 +34,8 @@ async def make_proven_backup(
     )
     name = await journal.step(choose_backup_name, session, kind)
     ref = await journal.step(create_backup, session, journal, name, prepared.scope)
-    await journal.record(backup=name)
-    await journal.step(record_try, session, journal, ref, prepared.scope)
     await journal.step(wait_for_backup, session, journal, ref)
-    proof = await journal.step(prove_backup, session, ref, inventory, prepared, identity)
-    await journal.step(record_backup, session, journal, ref)
+    proof = await journal.step(prove_backup, session, journal, ref, inventory, prepared, identity)
     pruned = await journal.optional_step(prune_backups, session)
     return ProvenBackup(
         ref=ref,
@@ -52,16 +45,6 @@ async def make_proven_backup(
         not_saved=prepared.not_saved,
         pruned=pruned or [],
     )
-
-
-async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """Both results, side by side; the first failure cancels the other and is raised alone."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            one, two = group.create_task(first), group.create_task(second)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return one.result(), two.result()
 
 
 async def take_inventory(session: InstanceSession, scope: Scope) -> Inventory:
@@ -82,7 +65,7 @@ async def choose_backup_name(session: InstanceSession, kind: Kind) -> str:
 
 
 async def create_backup(session: InstanceSession, journal: Journal, name: str, scope: Scope) -> BackupRef:
-    """Post the Backup, or adopt the one an earlier run of this very try has posted."""
+    """Post the Backup, or adopt the one an earlier run of this very try has posted; it is on record from then on."""
     velero = await session.velero()
     backup = await velero.adopt_or_create_backup(
         name,
@@ -92,7 +75,10 @@ async def create_backup(session: InstanceSession, journal: Journal, name: str, s
         instance_id=session.instance_id,
         created_not_before=journal.job.created_at,
     )
-    return BackupRef(name=name, uid=backup.uid, created_at=datetime.now(UTC))
+    ref = BackupRef(name=name, uid=backup.uid, created_at=datetime.now(UTC))
+    await journal.record(backup=name)
+    await record_try(session, journal, ref, scope)
+    return ref
 
 
 async def wait_for_backup(session: InstanceSession, journal: Journal, ref: BackupRef) -> None:

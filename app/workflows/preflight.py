@@ -55,15 +55,22 @@ async def check_storage(session: InstanceSession) -> None:
 
 async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> list[NotSaved]:
     """Refuse what must be refused; then everything no backup will hold, after what may pass had its time to pass."""
+    findings = await _acceptable(session, kube)
+    if not any(finding.effect == "wait" for finding in findings):
+        return _not_saved(findings)
     clock = asyncio.get_running_loop().time
     until = clock() + session.settings.workflow.preflight_wait_seconds
-    while await find_waiting(kube) and clock() < until:
+    while clock() < until and await find_waiting(kube):
         await asyncio.sleep(POLL_SECONDS)
+    return _not_saved(await _acceptable(session, kube))
+
+
+async def _acceptable(session: InstanceSession, kube: KubeClient) -> list[ClusterFinding]:
     findings = await inspect_cluster(kube, session.settings.stack)
     for finding in findings:
         if finding.error is not None:
             raise finding.error
-    return _not_saved(findings)
+    return findings
 
 
 def _not_saved(findings: list[ClusterFinding]) -> list[NotSaved]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from app.errors import ProofFailed
 from app.jobs.journal import Journal
 from app.jobs.models import BackupRecord
-from app.proof.evidence import find_proof, save_proof
+from app.proof.evidence import save_proof
 from app.proof.models import Inventory, Proof
 from app.proof.prove import ProofRequest
 from app.proof.prove import prove_backup as prove
@@ -19,9 +19,14 @@ MOST_FINDINGS = 20
 
 
 async def prove_backup(
-    session: InstanceSession, ref: BackupRef, inventory: Inventory, prepared: Preparation, identity: Identity
+    session: InstanceSession,
+    journal: Journal,
+    ref: BackupRef,
+    inventory: Inventory,
+    prepared: Preparation,
+    identity: Identity,
 ) -> ProofSummary:
-    """Prove a backup against its inventory; the evidence lies on the host, fsynced, before this returns.
+    """Prove a backup against its inventory; the evidence lies on the host, fsynced, before the row says so.
 
     Raises ``ProofFailed`` naming what is missing or damaged; the failed proof is kept as evidence too.
     """
@@ -40,6 +45,9 @@ async def prove_backup(
     save_proof(session.directory, proof, small_objects)
     if proof.verdict != "proven":
         raise proof_failed(proof)
+    await session.world.store.save_backup(
+        backup_record(session, journal, ref, status="proven", scope=proof.scope, proof=proof)
+    )
     return ProofSummary.of(proof)
 
 
@@ -53,16 +61,6 @@ def proof_failed(proof: Proof) -> ProofFailed:
         backup=proof.backup,
         findings=[finding.model_dump(mode="json") for finding in proof.findings[:MOST_FINDINGS]],
         findings_total=proof.findings_total,
-    )
-
-
-async def record_backup(session: InstanceSession, journal: Journal, ref: BackupRef) -> None:
-    """The database row of a proven backup; the evidence on the host is older than it, never younger."""
-    proof = find_proof(session.directory, ref.name)
-    if proof is None:
-        raise ProofFailed(f"the proof of {ref.name!r} is gone from the host", backup=ref.name)
-    await session.world.store.save_backup(
-        backup_record(session, journal, ref, status="proven", scope=proof.scope, proof=proof)
     )
 
 

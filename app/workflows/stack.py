@@ -34,6 +34,7 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         storage_node_path=storage.node_path,
         owner_ids=owner_ids(session.directory.path),
         crd_cache=session.directory.path / "velero-config" / "crds.json",
+        open_store=session.objects,
         active_jobs=frozenset({journal.job.id}),
         woken_by=woken_by,
         on_progress=report,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from app.concurrency import together
 from app.db import DatabaseError
 from app.errors import ProofExpired, ServiceError
 from app.jobs.journal import Journal
@@ -61,8 +62,10 @@ async def prove_within_tries(
     for number in range(first, first + session.settings.workflow.max_backup_tries):
         attempt = journal.with_try(number)
         backup = await make_proven_backup("stop-backup", request.backup, session, attempt)
-        await attempt.optional_step(sleep_stack, session)
-        changed = await attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory)
+        _, changed = await together(
+            attempt.optional_step(sleep_stack, session),
+            attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory),
+        )
         age = datetime.now(UTC) - backup.proof.finished_at
         if resumed or age <= timedelta(seconds=session.settings.workflow.proof_max_age_seconds):
             return backup, changed

@@ -12,7 +12,6 @@ from app.host.credentials import ensure_credentials
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
-from app.kubernetes.port_forward import PortForward
 from app.ports import Clusters
 from app.settings import Settings
 from app.storage import layout
@@ -74,6 +73,8 @@ class InstanceSession:
 
     async def objects(self) -> S3Store:
         """The instance's MinIO through a port-forward of the API server; the stack must be awake."""
+        from app.kubernetes.port_forward import PortForward  # slow to import, as the client's transport is
+
         kube = await self.kube()
         async with self._lock:
             if self._objects is None:

@@ -14,7 +14,7 @@ from app.jobs.repository import JobStore, now
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated database."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     await database.migrate()
     yield database
     await database.close()

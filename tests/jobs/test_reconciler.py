@@ -244,7 +244,7 @@ async def run(journal):
     return {"values": [await journal.step(first), await journal.step(second)]}
 
 async def main():
-    store = JobStore(Database("sqlite+aiosqlite:///" + sys.argv[1]), "here")
+    store = JobStore(Database("sqlite:///" + sys.argv[1]), "here")
     async with Reconciler(store, {"stop": run}, WorkflowSettings()) as reconciler:
         job = (await store.active_jobs())[0]
         print((await reconciler.wait(job.id, 30)).result, flush=True)

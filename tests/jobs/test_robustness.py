@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database, shielded
+from app.db import Database
 from app.errors import PastPointOfNoReturn, TemporaryError
 from app.jobs.journal import Journal
 from app.jobs.models import Job
@@ -25,8 +25,7 @@ async def succeed(_journal: Journal) -> dict[str, Any]:
 
 async def execute(database: Database, statement: str) -> None:
     """One statement on the test's database."""
-    async with database.write() as session:
-        await session.execute(text(statement))
+    await database.write(lambda session: session.execute(text(statement)))
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.CANCELLED])
@@ -162,21 +161,3 @@ async def test_a_workflow_that_ignores_its_cancellation_for_a_while_does_not_blo
         await begun.wait()
     assert cleaned.is_set()
     assert (await store.get(job.id)).status == JobStatus.RUNNING
-
-
-async def test_a_shielded_write_outlives_repeated_cancellation() -> None:
-    """The cancellation is heard afterwards."""
-    may_end, written = asyncio.Event(), []
-
-    async def write() -> None:
-        await may_end.wait()
-        written.append(1)
-
-    task = asyncio.create_task(shielded(write()))
-    for _ in range(2):
-        await asyncio.sleep(0)
-        task.cancel()
-    may_end.set()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert written == [1]

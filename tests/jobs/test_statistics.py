@@ -113,6 +113,6 @@ async def test_the_figures_survive_a_restart(store: JobStore, database: Database
     await stop(store)
     before = await samples(store)
     await database.close()
-    reopened = Database(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    reopened = Database(f"sqlite:///{tmp_path / 'state.db'}")
     assert await samples(JobStore(reopened, "here")) == before
     await reopened.close()

@@ -26,8 +26,12 @@ KEYS = S3Credentials("user", "not-a-real-secret")
 SETTINGS = StackSettings(wake_timeout_seconds=40)
 
 
-def context(kube: KubeClient, state_dir: Path) -> StackContext:
+def context(kube: KubeClient, store: S3Store, state_dir: Path) -> StackContext:
     """MinIO's data lies on the host, below the cluster's one mount."""
+
+    async def open_store() -> S3Store:
+        return store
+
     return StackContext(
         kube=kube,
         settings=SETTINGS,
@@ -36,14 +40,19 @@ def context(kube: KubeClient, state_dir: Path) -> StackContext:
         storage_node_path=str(supervisor.host_directory(state_dir, "demo") / "minio-data"),
         owner_ids=(os.getuid(), os.getgid()),
         crd_cache=state_dir / "crds.json",
+        open_store=open_store,
     )
 
 
 @asynccontextmanager
-async def connected(state_dir: Path) -> AsyncIterator[KubeClient]:
-    """A client of the running cluster."""
-    async with await KubeClient.connect(ClusterAccess(supervisor.kubeconfig(state_dir, "demo"))) as kube:
-        yield kube
+async def connected(state_dir: Path) -> AsyncIterator[tuple[KubeClient, S3Store]]:
+    """Clients of the running cluster and of its MinIO, which need not be up yet."""
+    async with (
+        await KubeClient.connect(ClusterAccess(supervisor.kubeconfig(state_dir, "demo"))) as kube,
+        PortForward(kube, "velero", "minio", 9000) as forward,
+        S3Store(forward.url, KEYS, "velero") as store,
+    ):
+        yield kube, store
 
 
 async def back_up(kube: KubeClient, name: str) -> Backup:
@@ -66,10 +75,9 @@ async def expected(kube: KubeClient) -> set[str]:
     return found
 
 
-async def stored(kube: KubeClient, name: str) -> set[str]:
+async def stored(store: S3Store, name: str) -> set[str]:
     """Paths of the objects in the backup's tar; the second copy of the preferred version is left out."""
-    async with PortForward(kube, "velero", "minio", 9000) as forward, S3Store(forward.url, KEYS, "velero") as store:
-        content = await store.get(layout.contents_key(name))
+    content = await store.get(layout.contents_key(name))
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         names = [member.name for member in archive if member.isfile()]
     return {path for path in names if path.startswith("resources/") and "-preferredversion/" not in path}
@@ -77,25 +85,25 @@ async def stored(kube: KubeClient, name: str) -> set[str]:
 
 async def test_a_backup_holds_exactly_what_the_inventory_asks_for(tmp_path: Path) -> None:
     """From nothing to a Completed backup; it may only hold more through Velero's own item actions."""
-    async with running_cluster(tmp_path), connected(tmp_path) as kube:
-        woken = await wake(context(kube, tmp_path))
+    async with running_cluster(tmp_path), connected(tmp_path) as (kube, store):
+        woken = await wake(context(kube, store, tmp_path))
         assert woken.location_name == "default"
         wanted = await expected(kube)
         backup = await back_up(kube, "full")
         assert backup.phase == "Completed", backup.reason
-        in_tar = await stored(kube, "full")
+        in_tar = await stored(store, "full")
         assert wanted - in_tar == set()
         assert {path.split("/")[1] for path in in_tar - wanted} <= {"clusterroles.rbac.authorization.k8s.io"}
 
 
 async def test_a_stack_that_slept_wakes_with_what_it_had(tmp_path: Path) -> None:
     """Second wake: the definitions come from the host, the backup of before is still known and stored."""
-    async with running_cluster(tmp_path, kecs=False, seeded=False), connected(tmp_path) as kube:
-        await wake(context(kube, tmp_path))
+    async with running_cluster(tmp_path, kecs=False, seeded=False), connected(tmp_path) as (kube, store):
+        await wake(context(kube, store, tmp_path))
         assert (await back_up(kube, "first")).phase == "Completed"
         assert await sleep(kube, SETTINGS)
         assert await stack_state(kube, SETTINGS) == "asleep"
-        await wake(context(kube, tmp_path))
-        assert await stored(kube, "first")
+        await wake(context(kube, store, tmp_path))
+        assert await stored(store, "first")
         await VeleroClient(kube).delete_backup("first", timeout_seconds=20)
         assert await VeleroClient(kube).find_backup("first") is None

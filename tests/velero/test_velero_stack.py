@@ -11,7 +11,7 @@ from app.errors import ForeignVelero, ForeignWork, ImageMissing, StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import CRDS, DEPLOYMENTS, NAMESPACES, PODS, STATEFUL_SETS
 from app.settings import ImageSettings, StackSettings
-from app.storage.s3 import S3Credentials
+from app.storage.s3 import S3Credentials, S3Store
 from app.velero.bodies import custom_resource, ours
 from app.velero.client import VeleroClient
 from app.velero.models import BACKUPS, JOB_LABEL, RESTORES
@@ -22,6 +22,7 @@ from app.velero.stack.wake import StackContext, wake
 
 WAIT_SECONDS = 20
 PLACE = MinioPlace("/data", 0, 0)
+KEYS = S3Credentials("user", "not-a-real-secret")
 MakeContext = Callable[..., StackContext]
 
 
@@ -29,16 +30,20 @@ MakeContext = Callable[..., StackContext]
 def context(kube: KubeClient, tmp_path: Path) -> MakeContext:
     """A context for a namespace of the test's own."""
 
+    async def open_store() -> S3Store:
+        return S3Store("http://127.0.0.1:9", KEYS, "velero")  # no MinIO ever gets ready here
+
     def make(namespace: str, **changes: Any) -> StackContext:
         settings = StackSettings(namespace=namespace, **({"wake_timeout_seconds": 1.5} | changes))
         return StackContext(
             kube=kube,
             settings=settings,
-            credentials=S3Credentials("user", "not-a-real-secret"),
+            credentials=KEYS,
             repository_password="password",
             storage_node_path="/data",
             owner_ids=(0, 0),
             crd_cache=tmp_path / "crds.json",
+            open_store=open_store,
             active_jobs=frozenset({"active"}),
         )
 

@@ -183,7 +183,7 @@ async def test_killed_after_the_proof_an_object_added_meanwhile_is_in_the_final_
     """The proof grows old while the service is dead, so the backup is made anew."""
     async with running_product(tmp_path, WORKFLOW__PROOF_MAX_AGE_SECONDS="2") as product:
         job_id = (await product.service.post(f"/instances/{NAME}/stop")).json()["id"]
-        await after_step(product, job_id, "record-backup")
+        await after_step(product, job_id, "prove-backup")
         await product.service.kill()
         await product.add_config_map("late")
         await asyncio.sleep(2.5)  # the proof must really grow old

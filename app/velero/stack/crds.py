@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from app.concurrency import side_by_side
 from app.errors import StackNotReady
 from app.host.files import read_private, write_private
 from app.kubernetes.client import KubeClient
@@ -15,7 +16,6 @@ from app.kubernetes.errors import KubernetesAlreadyExists, KubernetesNotFound, K
 from app.kubernetes.resources import CRDS, PODS, Resource
 from app.settings import StackSettings
 from app.velero.models import ALL_TYPES, RESTORES
-from app.velero.stack.concurrency import side_by_side
 from app.velero.stack.manifests import LABELS, VELERO, definitions_pod_manifest
 
 #: Says which set of definitions an applied one belongs to, so that an unchanged set is not sent again.

@@ -6,11 +6,11 @@ word. So a server that stays up between jobs is restarted when a type may be new
 
 from datetime import UTC, datetime, timedelta
 
+from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import API_SERVICES, CRDS, PODS
 from app.settings import StackSettings
 from app.velero.models import created_at
-from app.velero.stack.concurrency import side_by_side
 from app.velero.stack.manifests import VELERO
 
 VELERO_PODS = f"deploy={VELERO}"

@@ -1,9 +1,9 @@
 """Putting the stack to sleep: no pod of it between jobs."""
 
+from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import DEPLOYMENTS, STATEFUL_SETS
 from app.settings import StackSettings
-from app.velero.stack.concurrency import side_by_side
 from app.velero.stack.manifests import MINIO, VELERO
 from app.velero.stack.state import StackState, scale_to_zero, stack_state, woken_by
 from app.velero.unfinished import list_unfinished

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from app import phases
+from app.concurrency import side_by_side, while_watching
 from app.errors import ForeignWork, ServiceError, StackNotReady, TemporaryError
 from app.kubernetes.client import KubeClient
-from app.kubernetes.port_forward import PortForward
 from app.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
     CRDS,
@@ -31,10 +31,9 @@ from app.storage.s3 import S3Credentials, S3Store
 from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageLocation, parse_location
 from app.velero.stack import manifests
-from app.velero.stack.concurrency import side_by_side, while_watching
 from app.velero.stack.crds import ensure_definitions, require_filter_policies
 from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
-from app.velero.stack.manifests import MINIO, MINIO_PORT, VELERO, MinioPlace
+from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
 from app.velero.stack.troubles import list_troubles, raise_on_trouble
 from app.velero.unfinished import discard, list_unfinished
@@ -49,7 +48,8 @@ class StackContext:
     """What waking needs to know; ``active_jobs`` are those whose unfinished work is still wanted.
 
     ``storage_node_path`` is MinIO's directory as the node sees it, ``owner_ids`` the user and group that own it, and
-    ``crd_cache`` the host file that remembers the CRDs of the Velero image. ``woken_by`` is ``job`` or ``user``.
+    ``crd_cache`` the host file that remembers the CRDs of the Velero image. ``open_store`` gives the bucket's client,
+    which need not answer yet; who gives it closes it. ``woken_by`` is ``job`` or ``user``.
     """
 
     kube: KubeClient
@@ -59,6 +59,7 @@ class StackContext:
     storage_node_path: str
     owner_ids: tuple[int, int]
     crd_cache: Path
+    open_store: Callable[[], Awaitable[S3Store]]
     active_jobs: frozenset[str] = frozenset()
     woken_by: str = "job"
     on_progress: Callable[[str], Awaitable[None]] | None = None
@@ -199,18 +200,17 @@ class _Waking:
         await self._kube.apply(DEPLOYMENTS, manifest)
 
     async def _ensure_bucket(self) -> None:
+        store = await self._context.open_store()
         await self._kube.wait_for(
             STATEFUL_SETS, MINIO, self._namespace, _is_ready, timeout_seconds=self._settings.wake_timeout_seconds
         )
-        forward = PortForward(self._kube, self._namespace, MINIO, MINIO_PORT)
-        async with forward, S3Store(forward.url, self._context.credentials, self._settings.bucket) as store:
-            while True:
-                try:
-                    await store.ensure_bucket()
-                except TemporaryError:
-                    await asyncio.sleep(POLL_SECONDS)
-                else:
-                    return
+        while True:
+            try:
+                await store.ensure_bucket()
+            except TemporaryError:
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                return
 
     async def _validated_at(self, location: str) -> str | None:
         found = await self._location(location)

@@ -5,6 +5,8 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
@@ -15,6 +17,12 @@ async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Two results of different types, side by side."""
+    results: list[Any] = await side_by_side(first, second)
+    return results[0], results[1]
 
 
 async def while_watching(work: Coroutine[Any, Any, T], watcher: Coroutine[Any, Any, NoReturn]) -> T:
