@@ -20,6 +20,7 @@ from app.ports import Clusters
 from app.settings import Settings
 from app.storage import s3
 from app.workflows.idle import settle
+from app.workflows.records import recall_all
 from app.workflows.runners import runners
 from app.workflows.service import Operations
 from app.workflows.world import World
@@ -43,6 +44,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     await database.migrate()
     store = JobStore(database, host_id(settings.state_directory))
     world = World(settings, clusters, store)
+    await recall_all(world)
 
     async def on_idle(instance: str) -> None:
         await settle(world, instance)

@@ -98,7 +98,7 @@ class BackupView(BaseModel):
     id: str = Field(description="Velero's name of the Backup.")
     instance_name: str
     job_id: str | None
-    scope: Literal["full", "partial"]
+    scope: Literal["full", "partial", "unknown"] = Field(description="`unknown` where only the bucket tells of it.")
     status: str = Field(description="`proven`, `accepted`, `unproven`, `failed` or `deleted`.")
     pinned: bool
     size_bytes: int | None

@@ -96,6 +96,17 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
 
 def _restored_lines(restored: Document) -> Iterator[str]:
     comparison = restored["comparison"]
+    if comparison is None:
+        yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
+    else:
+        yield from _compared_lines(restored, comparison)
+    yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
+    yield from _listed("overwritten", restored.get("overwritten", []))
+    yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))
+    yield from _listed("webhooks left out", restored.get("webhooks_left_out", []))
+
+
+def _compared_lines(restored: Document, comparison: Document) -> Iterator[str]:
     yield (
         f"restored     {restored['created']} created; compared {comparison['compared']}, equal {comparison['equal']}, "
         f"missing {len(comparison['missing'])}, differing {len(comparison['differing'])}, "
@@ -103,10 +114,6 @@ def _restored_lines(restored: Document) -> Iterator[str]:
     )
     yield from _listed("MISSING", comparison["missing"])
     yield from _listed("differing", [entry["object"] for entry in comparison["differing"]])
-    yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
-    yield from _listed("overwritten", restored.get("overwritten", []))
-    yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))
-    yield from _listed("webhooks left out", restored.get("webhooks_left_out", []))
 
 
 def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:

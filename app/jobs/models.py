@@ -107,7 +107,7 @@ class BackupRecord(SQLModel, table=True):
     name: str = Field(primary_key=True)
     instance_id: str
     job_id: str | None = None
-    scope: str = Field(description="full or partial")
+    scope: str = Field(description="full, partial or unknown")
     status: str = Field(description="proven, unproven or deleted")
     pinned: bool = False
     size_bytes: int | None = None

@@ -5,7 +5,6 @@ Layout (velero pkg/archive/parser.go): ``metadata/version`` and ``resources/<res
 """
 
 import gzip
-import hashlib
 import json
 import re
 import tarfile
@@ -43,7 +42,6 @@ class ArchivedObject:
 
     uid: str
     resource_version: str
-    digest: str
     controller: str
     """UID of its controlling owner, "" if it has none."""
     not_restorable: str
@@ -83,7 +81,7 @@ def read_archive(path: Path) -> Archive:
         key, copied = parsed
         found = _object(member, key, content)
         if not copied:
-            archive.items[key] = _archived(member, found, content)
+            archive.items[key] = _archived(member, found)
     if not archive.format_version.startswith(SUPPORTED_MAJOR):
         raise ArchiveDamaged(f"the archive has format version {archive.format_version!r}, not {SUPPORTED_MAJOR}x")
     return archive
@@ -186,14 +184,13 @@ def _object(member: str, key: ObjectKey, content: bytes) -> dict[str, Any]:
     return result
 
 
-def _archived(member: str, found: dict[str, Any], content: bytes) -> ArchivedObject:
+def _archived(member: str, found: dict[str, Any]) -> ArchivedObject:
     metadata = found["metadata"]
     try:
         owners = metadata.get("ownerReferences") or []
         return ArchivedObject(
             uid=str(metadata.get("uid", "")),
             resource_version=str(metadata.get("resourceVersion", "")),
-            digest=hashlib.sha256(content).hexdigest(),
             controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
             not_restorable=why_not_restorable(found),
         )

@@ -57,6 +57,15 @@ async def compare_with_backup(
     return outcome
 
 
+async def find_missing(
+    kube: KubeClient, archive: Archive, wanted: Callable[[ObjectKey], bool]
+) -> tuple[list[ObjectKey], int]:
+    """What a restore would have to bring back, and how many objects were looked for; lists metadata only."""
+    keys = restorable_keys(archive, ContentComparison(), wanted)
+    live = await _live(kube, {key.resource for key in keys}, metadata_only=True)
+    return sorted(keys - live.keys(), key=str), len(keys)
+
+
 def _compare(path: Path, keys: set[ObjectKey], live: dict[ObjectKey, Object], outcome: ContentComparison) -> None:
     for key, before in load_objects(path, keys.__contains__):
         outcome.compared += 1
@@ -74,12 +83,12 @@ def _compare(path: Path, keys: set[ObjectKey], live: dict[ObjectKey, Object], ou
             outcome.equal += 1
 
 
-async def _live(kube: KubeClient, types: set[str]) -> dict[ObjectKey, Object]:
+async def _live(kube: KubeClient, types: set[str], *, metadata_only: bool = False) -> dict[ObjectKey, Object]:
     served = {resource.group_resource: resource for resource in (await kube.discover()).resources}
 
     async def listed(resource: Resource) -> dict[ObjectKey, Object]:
         try:
-            items = (await kube.list(resource)).items
+            items = (await kube.list(resource, metadata_only=metadata_only)).items
         except KubernetesNotFound:
             return {}
         # Lists leave out what every item of them has in common.

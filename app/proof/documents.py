@@ -40,12 +40,12 @@ def check_results(backup: StoredBackup) -> tuple[list[Finding], int]:
         return [], 0  # the finding is there already
     if not isinstance(results, dict):
         return [Finding(code="results", detail="the results are not those of a backup")], 0
-    errors = list(_lines(results.get("errors")))
+    errors = list(messages(results.get("errors")))
     findings = []
     if errors:
         detail = f"Velero noted {len(errors)} errors, the first: {errors[0][:MOST_QUOTED]}"
         findings.append(Finding(code="results", detail=detail))
-    return findings, len(list(_lines(results.get("warnings"))))
+    return findings, len(list(messages(results.get("warnings"))))
 
 
 def check_volumes(backup: StoredBackup) -> list[Finding]:
@@ -80,11 +80,11 @@ def check_presence(backup: StoredBackup) -> list[Finding]:
     return []
 
 
-def _lines(part: Any) -> Iterator[str]:
-    """Messages of one side of the results: lists of lines at any depth."""
+def messages(part: Any) -> Iterator[str]:
+    """Velero's messages in one side of its results, ``errors`` or ``warnings``: lists of lines at any depth."""
     if isinstance(part, dict):
         for inner in part.values():
-            yield from _lines(inner)
+            yield from messages(inner)
     elif isinstance(part, list):
         yield from (str(line) for line in part)
     elif part:

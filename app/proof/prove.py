@@ -11,6 +11,7 @@ from app.kubernetes.client import KubeClient
 from app.proof.archive import Archive, ArchiveDamaged, read_archive
 from app.proof.canary import SEARCH_SECONDS, prove_bytes_on_host
 from app.proof.documents import check_metadata, check_presence, check_results, check_volumes
+from app.proof.index import INDEX_FILE, write_index
 from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
 from app.proof.stored import StoredBackup, download_backup
 from app.proof.verdict import judge, suspects
@@ -52,7 +53,10 @@ class _Checked:
 
 
 async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) -> tuple[Proof, dict[str, bytes]]:
-    """The proof, good or bad, and the backup's small objects for keeping. Raises only for what is temporary."""
+    """The proof, good or bad, and what is kept beside it: the backup's small objects and the index of its archive.
+
+    Raises only for what is temporary.
+    """
     started_at = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
         read, canary = await together(_download_and_read(request.backup, store, Path(scratch)), _canary(request, store))
@@ -63,6 +67,8 @@ async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) 
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
         findings += [*damage, *absent, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
+        if archive is not None:
+            small[INDEX_FILE] = write_index(archive)
     checked = _Checked(stored, archive, findings, explained, warnings, canary)
     return _proof(request, started_at, checked), small
 

@@ -46,6 +46,11 @@ def restore_results_key(name: str) -> str:
     return f"restores/{name}/restore-{name}-results.gz"
 
 
+def restore_resource_list_key(name: str) -> str:
+    """What a restore did with each object: ``v1/ConfigMap`` to ``ns/name(created)``."""
+    return f"restores/{name}/restore-{name}-resource-list.json.gz"
+
+
 def backup_name_of(prefix: str) -> str:
     """The backup a common prefix below ``backups/`` belongs to."""
     return prefix.removeprefix("backups/").rstrip("/")

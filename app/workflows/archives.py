@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Sequence
 
 from app.errors import BackupNotProven, ServiceError
+from app.host.instance_directory import InstanceDirectory
 from app.jobs.journal import Journal
 from app.jobs.models import BackupRecord
 from app.proof.archive import Archive, read_archive
 from app.proof.evidence import find_proof
+from app.proof.index import find_index
 from app.proof.prove import rehash
 from app.storage.errors import ObjectStoreError
 from app.workflows.importing import import_backup
 from app.workflows.world import InstanceSession
+
+#: Objects named one by one; the rest is counted.
+MOST_LISTED = 200
 
 
 async def choose_backup(session: InstanceSession, journal: Journal, wanted: str, *, exactly: bool) -> str:
@@ -63,13 +68,22 @@ async def _problem_of(session: InstanceSession, name: str) -> str | None:
 def _rename_outstanding(session: InstanceSession, wanted: str, chosen: str) -> None:
     config = session.directory.load_config()
     if config is not None and config.restore_outstanding == wanted:
-        newer = find_proof(session.directory, wanted)
-        lost = (
-            [f"everything that changed after {chosen}"]
-            if newer is None
-            else [f"{newer.items_in_backup} objects as {wanted} had them"]
-        )
+        lost = lost_by_falling_back(session.directory, wanted, chosen)
         session.directory.update_config(restore_outstanding=chosen, outstanding_also_missing=lost)
+
+
+def lost_by_falling_back(directory: InstanceDirectory, newer: str, older: str) -> list[str]:
+    """What the newer backup had and the older has not, by the indexes kept on the host; of changes only the number."""
+    had, has = find_index(directory, newer), find_index(directory, older)
+    if had is None or has is None:
+        return [f"everything that changed after {older}"]
+    gone = sorted(str(key) for key in had.items.keys() - has.items.keys())
+    changed = sum(
+        had.items[key].resource_version != has.items[key].resource_version
+        for key in had.items.keys() & has.items.keys()
+    )
+    more = [f"and {len(gone) - MOST_LISTED} more objects"] if len(gone) > MOST_LISTED else []
+    return [*gone[:MOST_LISTED], *more, *([f"newer content of {changed} objects"] if changed else [])]
 
 
 async def read(session: InstanceSession, backup: str) -> Archive:

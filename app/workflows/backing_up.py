@@ -13,8 +13,9 @@ from app.velero.scope import Scope
 from app.workflows.identity import identify_cluster
 from app.workflows.outcomes import BackupRef, ProvenBackup
 from app.workflows.preflight import prepare_scope
-from app.workflows.proving import prove_backup, record_try
-from app.workflows.requests import ScopeOptions
+from app.workflows.proving import prove_backup
+from app.workflows.records import unproven_record
+from app.workflows.requests import NotSaved, ScopeOptions
 from app.workflows.retention import prune_backups
 from app.workflows.stack import wake_stack
 from app.workflows.world import InstanceSession
@@ -36,15 +37,25 @@ async def make_proven_backup(
     ref = await journal.step(create_backup, session, journal, name, prepared.scope)
     await journal.step(wait_for_backup, session, journal, ref)
     proof = await journal.step(prove_backup, session, journal, ref, inventory, prepared, identity)
-    pruned = await journal.optional_step(prune_backups, session)
+    prune = journal.bounded(session.settings.workflow.prune_timeout_seconds)
+    pruned = await prune.optional_step(prune_backups, session)
     return ProvenBackup(
         ref=ref,
         scope=prepared.scope,
         inventory=inventory,
         proof=proof,
-        not_saved=prepared.not_saved,
+        not_saved=[*prepared.not_saved, *unlisted(inventory, prepared.not_saved)],
         pruned=pruned or [],
     )
+
+
+def unlisted(inventory: Inventory, known: list[NotSaved]) -> list[NotSaved]:
+    """API groups that did not answer when the inventory was taken: whatever they hold is not in the backup."""
+    said = {entry.name.partition(".")[2] for entry in known if entry.kind == "api-group"}  # ``v1.group``
+    reason = "its server did not answer when the inventory was taken"
+    return [
+        NotSaved(kind="api-group", name=group, reason=reason) for group in inventory.failed_groups if group not in said
+    ]
 
 
 async def take_inventory(session: InstanceSession, scope: Scope) -> Inventory:
@@ -77,7 +88,8 @@ async def create_backup(session: InstanceSession, journal: Journal, name: str, s
     )
     ref = BackupRef(name=name, uid=backup.uid, created_at=datetime.now(UTC))
     await journal.record(backup=name)
-    await record_try(session, journal, ref, scope)
+    kind = "full" if scope.full else "partial"
+    await session.world.store.save_backup(unproven_record(session, ref, job_id=journal.job.id, scope=kind))
     return ref
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.ports import PowerState
 from app.proof.models import Inventory, Proof
@@ -161,13 +161,29 @@ class Comparison(Outcome):
     ignored: dict[str, int] = {}
 
 
+class Presence(Outcome):
+    """What of a backup's objects is there, by name only: content is compared where something was restored."""
+
+    looked_for: int
+    missing: list[str]
+
+
+class RestoredWebhooks(Outcome):
+    """The last Restore of a full one: whether there was any to make, and the configurations it had to leave out."""
+
+    ran: bool
+    created: int
+    left_out: list[str]
+
+
 class RestoreOutcome(Outcome):
     """What a restore brought back."""
 
     backup: str
-    restores: list[str]
-    created: int = 0
-    comparison: Comparison
+    restores: list[str] = Field(description="Velero's Restores, in order; empty where nothing was missing.")
+    created: int = Field(default=0, description="Objects that Velero made.")
+    looked_for: int = Field(default=0, description="Objects a survived cluster was searched for before its repair.")
+    comparison: Comparison | None = Field(default=None, description="Null where nothing had to be restored.")
     rerun_tasks: list[str] = []
     overwritten: list[str] = []
     workloads_not_ready: list[str] = []

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from app.errors import ProofFailed
 from app.jobs.journal import Journal
-from app.jobs.models import BackupRecord
 from app.proof.evidence import save_proof
 from app.proof.models import Inventory, Proof
 from app.proof.prove import ProofRequest
 from app.proof.prove import prove_backup as prove
-from app.velero.scope import Scope
 from app.workflows.outcomes import BackupRef, Identity, Preparation, ProofSummary
+from app.workflows.records import proven_record
 from app.workflows.stack import storage_record
 from app.workflows.world import InstanceSession
 
@@ -45,9 +44,8 @@ async def prove_backup(
     save_proof(session.directory, proof, small_objects)
     if proof.verdict != "proven":
         raise proof_failed(proof)
-    await session.world.store.save_backup(
-        backup_record(session, journal, ref, status="proven", scope=proof.scope, proof=proof)
-    )
+    record = proven_record(session.world, session.instance, proof, created_at=ref.created_at, job_id=journal.job.id)
+    await session.world.store.save_backup(record)
     return ProofSummary.of(proof)
 
 
@@ -61,31 +59,4 @@ def proof_failed(proof: Proof) -> ProofFailed:
         backup=proof.backup,
         findings=[finding.model_dump(mode="json") for finding in proof.findings[:MOST_FINDINGS]],
         findings_total=proof.findings_total,
-    )
-
-
-async def record_try(session: InstanceSession, journal: Journal, ref: BackupRef, scope: Scope) -> None:
-    """The row of a backup that is not proven yet, so that nothing in the bucket is ever forgotten."""
-    kind = "full" if scope.full else "partial"
-    await session.world.store.save_backup(backup_record(session, journal, ref, status="unproven", scope=kind))
-
-
-def backup_record(
-    session: InstanceSession, journal: Journal, ref: BackupRef, *, status: str, scope: str, proof: Proof | None = None
-) -> BackupRecord:
-    """A row, with the proof's figures where there is one."""
-    return BackupRecord(
-        host=session.world.store.host,
-        instance=session.instance,
-        name=ref.name,
-        instance_id=session.instance_id,
-        job_id=journal.job.id,
-        scope=scope,
-        status=status,
-        created_at=ref.created_at,
-        size_bytes=proof.size_bytes if proof else None,
-        items=proof.items_in_backup if proof else None,
-        seconds=(proof.finished_at - ref.created_at).total_seconds() if proof else None,
-        proven_at=proof.finished_at if proof else None,
-        proof=ProofSummary.of(proof).model_dump(mode="json") if proof else None,
     )

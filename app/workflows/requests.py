@@ -4,9 +4,9 @@ Unknown fields are refused (422), and a field that belongs to the API but is not
 ``not-supported`` by the route, never ignored.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.ports import PowerState
 
@@ -40,12 +40,21 @@ class StopBackupOptions(ScopeOptions):
 
     mode: Literal["required", "best_effort", "skip"] = Field(
         default="required",
-        description="`required`: no power-off without a proof. `best_effort`: if the proof fails, power off and say "
-        "`unprotected`. `skip`: no backup at all.",
+        description="`required`: no power-off without a proof. `best_effort`: if the proof fails, or the backup is "
+        "narrowed, power off and say `unprotected`. `skip`: no backup at all.",
     )
     validate_level: Literal["deep"] = Field(default="deep", alias="validate", description="How the backup is proven.")
     on_partial: Literal["fail"] = Field(default="fail", description="What a PartiallyFailed backup means.")
     include_volumes: Literal[False] = Field(default=False, description="Volumes are not saved yet.")
+
+    @model_validator(mode="after")
+    def _only_a_whole_backup_protects(self) -> Self:
+        if self.narrow and self.mode != "best_effort":
+            raise ValueError(
+                "a narrowed backup does not hold the whole instance: leave the narrowing out, or say best_effort "
+                "to power off unprotected with a partial backup"
+            )
+        return self
 
 
 class JobOptions(StrictModel):

@@ -26,6 +26,7 @@ from app.proof.evidence import find_proof
 from app.proof.models import Proof
 from app.workflows.identity import outstanding_error
 from app.workflows.preflight import look_before_stop
+from app.workflows.records import instances_on_host
 from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
@@ -51,9 +52,7 @@ class Operations:
     async def list_instances(self) -> list[InstanceView]:
         """Every instance that has a directory or a cluster, by name."""
         statuses = await self._world.clusters.list()
-        directory = self._world.settings.instances_directory
-        kept = {path.name for path in directory.iterdir() if path.is_dir()} if directory.is_dir() else set()
-        names = {name for name in kept | set(statuses) if INSTANCE_NAME.match(name)}
+        names = set(instances_on_host(self._world)) | {name for name in statuses if INSTANCE_NAME.match(name)}
         absent = ClusterStatus(PowerState.ABSENT)
         return [await self._view(name, statuses.get(name, absent)) for name in sorted(names)]
 

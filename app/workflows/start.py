@@ -4,11 +4,14 @@ from app.db import DatabaseError
 from app.errors import RestoreFailed, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
+from app.workflows.checking import MOST_LISTED
 from app.workflows.identity import identify_and_decide, note_restore_pending, was_on
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
 from app.workflows.power import power_on, read_power, require_running, wait_for_api
+from app.workflows.records import list_other_backups
+from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
-from app.workflows.restoring import MOST_LISTED, list_other_backups, repair, restore
+from app.workflows.restoring import restore
 from app.workflows.world import InstanceSession
 
 
@@ -60,7 +63,7 @@ async def bring_back(
 
 def refuse_missing(session: InstanceSession, restored: RestoreOutcome | None) -> None:
     """A restore that left objects out has failed, whatever Velero says of it."""
-    missing = restored.comparison.missing if restored else []
+    missing = restored.comparison.missing if restored and restored.comparison else []
     if restored is not None and missing:
         raise RestoreFailed(
             f"{len(missing)} objects did not come back: {', '.join(missing[:5])}",

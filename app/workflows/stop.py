@@ -35,12 +35,11 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
             raise
         await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
         return await power_off_unprotected(session, journal, error.detail)
-    await journal.point_of_no_return()
-    await journal.step(power_off, session)
-    off = await journal.step(verify_off, session)
-    remember_stop(session, off, stopped_with=backup.ref.name if backup.scope.full else None)
+    whole = backup.scope.full
+    await turn_off(session, journal, stopped_with=backup.ref.name if whole else None)
     return StopResult(
-        protected=True,
+        protected=whole,
+        reason="" if whole else "the backup holds only the part of the instance that was asked for",
         backup=backup.ref.name,
         proof=backup.proof,
         changed_since_backup=changed,
@@ -82,10 +81,7 @@ async def prove_within_tries(
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
     """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
-    await journal.point_of_no_return()
-    await journal.step(power_off, session)
-    off = await journal.step(verify_off, session)
-    remember_stop(session, off, stopped_with=None)
+    await turn_off(session, journal, stopped_with=None)
     return StopResult(protected=False, power_off=session.settings.workflow.power_off, reason=reason)
 
 
@@ -97,7 +93,13 @@ def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
     return StopResult(noop=True, protected=backup is not None, backup=backup, reason=reason)
 
 
-def remember_stop(session: InstanceSession, off: PowerReading, *, stopped_with: str | None) -> None:
-    """Store what the next start decides by: the ``off_epoch`` and the backup that holds the state."""
+async def turn_off(session: InstanceSession, journal: Journal, *, stopped_with: str | None) -> None:
+    """Past the point of no return: off, verified, and what the next start decides by on record.
+
+    That is the ``off_epoch`` and the backup that holds the whole state, if one does.
+    """
+    await journal.point_of_no_return()
+    await journal.step(power_off, session)
+    off = await journal.step(verify_off, session)
     if session.directory.load_config() is not None:
         session.directory.update_config(off_epoch=off.off_epoch, stopped_with=stopped_with)

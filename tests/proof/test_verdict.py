@@ -14,7 +14,7 @@ def verdict(archived: tuple[str, str] | None, listed: str, live: str | None) -> 
     """One object: UID and version in the archive, its version when listed as ``u1``, its UID now."""
     archive = Archive()
     if archived is not None:
-        archive.items[KEY] = ArchivedObject(*archived, digest="", controller="", not_restorable="")
+        archive.items[KEY] = ArchivedObject(*archived, controller="", not_restorable="")
     inventory = Inventory(taken_at=NOW, items=[InventoryItem(key=KEY, uid="u1", resource_version=listed)])
     return judge(suspects(inventory, archive), archive, {KEY: live})
 
@@ -59,5 +59,5 @@ def test_a_finding_names_its_object_in_words_and_as_a_value() -> None:
 def test_what_only_the_archive_has_is_no_matter() -> None:
     """Objects made between the list and the backup, and what Velero adds by itself."""
     archive = Archive()
-    archive.items[KEY] = ArchivedObject("u", "1", digest="", controller="", not_restorable="")
+    archive.items[KEY] = ArchivedObject("u", "1", controller="", not_restorable="")
     assert suspects(Inventory(taken_at=NOW, items=[]), archive) == []

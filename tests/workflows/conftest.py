@@ -79,9 +79,14 @@ class Product:
             if pod["metadata"]["namespace"] != "velero"
         }
 
-    async def add_config_map(self, name: str, namespace: str = "default") -> None:
+    async def steps(self, job: dict[str, Any]) -> list[str]:
+        """The steps of a job that were begun."""
+        events = (await self.service.client.get(f"/jobs/{job['id']}/events")).json()
+        return [event["data"]["step"] for event in events if event["type"] == "step.started"]
+
+    async def add_config_map(self, name: str, namespace: str = "default", labels: dict[str, str] | None = None) -> None:
         """One more object of the user's."""
-        body = {"metadata": {"name": name, "namespace": namespace}, "data": {"key": name}}
+        body = {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}}, "data": {"key": name}}
         async with self.kube() as kube:
             await kube.create(CONFIG_MAPS, body, namespace)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,19 @@ async def test_best_effort_powers_off_and_says_unprotected(product: Product) -> 
     assert product.state() == "stopped"
 
 
+async def test_a_narrowed_backup_protects_nothing(product: Product) -> None:
+    """It opens the gate only for who says best effort, and the job says what that means."""
+    body = {"backup": {"include_namespaces": ["internal"]}}
+    refused = await product.service.post(f"/instances/{NAME}/stop", body)
+    assert refused.status_code == 422
+    assert "best_effort" in refused.json()["detail"]
+    job = await product.stop(mode="best_effort", include_namespaces=["internal"])
+    assert (job["status"], job["result"]["protected"]) == ("succeeded", False)
+    assert "only the part" in job["result"]["reason"]
+    again = await product.stop()
+    assert (again["result"]["noop"], again["result"]["protected"]) == (True, False)
+
+
 async def test_a_sixth_stop_prunes_the_oldest_backup(tmp_path: Path) -> None:
     """Five proven full backups stay, in the list and in the bucket."""
     async with running_product(tmp_path, WORKFLOW__KEEP_LAST="3") as product:
@@ -165,6 +179,52 @@ async def test_a_sixth_stop_prunes_the_oldest_backup(tmp_path: Path) -> None:
         assert kept == set(names[1:])
         proofs = tmp_path / "instances" / NAME / "proofs"
         assert {path.name for path in proofs.iterdir()} == kept
+
+
+async def test_pruning_that_takes_too_long_is_a_warning_and_goes_on_next_time(tmp_path: Path) -> None:
+    """The backup counts; what should have gone is still there."""
+    settings = {"WORKFLOW__KEEP_LAST": "1", "WORKFLOW__PRUNE_TIMEOUT_SECONDS": "1"}
+    async with running_product(tmp_path, **settings) as product:
+        first = (await product.back_up())["result"]["backup"]
+        product.faults(slow={"deletion:InProgress": 60})
+        job = await product.back_up()
+        assert [warning["code"] for warning in job["warnings"]] == ["prune-backups-failed"]
+        assert {row["id"] for row in await product.backups()} == {first, job["result"]["backup"]}
+        product.faults()
+        third = (await product.back_up())["result"]["backup"]
+        assert {row["id"] for row in await product.backups()} == {third}
+
+
+async def test_a_lost_database_is_rebuilt_from_the_proofs_on_the_host(product: Product) -> None:
+    """The start of a recreated cluster finds its backup all the same."""
+    await product.add_config_map("kept")
+    backup = (await product.stop())["result"]["backup"]
+    await product.service.kill()
+    for path in (product.state_dir / "state").glob("state.db*"):
+        path.unlink()
+    await product.service.start()
+    assert [(row["id"], row["status"]) for row in await product.backups()] == [(backup, "proven")]
+    await product.recreate()
+    job = await product.start()
+    assert (job["result"]["action"], job["result"]["backup"]) == ("restore", backup)
+    assert await product.has_config_map("kept")
+
+
+async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn(tmp_path: Path) -> None:
+    """Database and proofs are gone; the next backup finds what lies in the bucket, and keep-last lets it go."""
+    async with running_product(tmp_path, WORKFLOW__KEEP_LAST="2") as product:
+        first = (await product.back_up())["result"]["backup"]
+        await product.service.kill()
+        for path in (tmp_path / "state").glob("state.db*"):
+            path.unlink()
+        shutil.rmtree(tmp_path / "instances" / NAME / "proofs" / first)
+        await product.service.start()
+        assert await product.backups() == []
+        await product.back_up()
+        rows = {row["id"]: (row["status"], row["scope"]) for row in await product.backups()}
+        assert rows[first] == ("unproven", "full")
+        job = await product.back_up()
+        assert job["result"]["pruned"] == [first]
 
 
 async def test_narrow_backups_prune_nothing_full(tmp_path: Path) -> None:

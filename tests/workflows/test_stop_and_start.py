@@ -35,8 +35,10 @@ async def test_survived_a_crash_consistent_power_off_has_nothing_to_repair(produ
     job = await product.start()
     assert job["result"]["action"] == "repair"
     assert job["result"]["restored"]["created"] == 0
+    assert job["result"]["restored"]["looked_for"] >= 80
     assert before.items() <= (await product.pods()).items()
     assert job["result"]["restore_outstanding"] is None
+    assert "wake-stack" not in await product.steps(job), "nothing was missing, so nobody had to be woken"
 
 
 async def test_recreated_clusters_get_everything_back(product: Product) -> None:
@@ -50,6 +52,7 @@ async def test_recreated_clusters_get_everything_back(product: Product) -> None:
     comparison = job["result"]["restored"]["comparison"]
     assert (comparison["missing"], comparison["differing"]) == ([], [])
     assert comparison["equal"] == comparison["compared"] >= 80
+    assert 0 < job["result"]["restored"]["created"] <= comparison["compared"]
     assert job["result"]["restore_outstanding"] is None
 
 
@@ -108,6 +111,21 @@ async def test_a_selective_restore_brings_back_one_namespace(product: Product) -
     assert job["result"]["action"] == "selective", job
     assert await product.has_config_map("in-shop", "shop-us-east-1")
     assert not await product.has_config_map("in-media", "media-us-east-1")
+
+
+async def test_a_selective_restore_by_label_compares_what_it_selects(product: Product) -> None:
+    """The one object with the label, and no other."""
+    await product.add_config_map("marked", labels={"keep": "me"})
+    await product.add_config_map("plain")
+    backup = (await product.back_up())["result"]["backup"]
+    async with product.kube() as kube:
+        await kube.delete(CONFIG_MAPS, "marked", "default")
+        await kube.delete(CONFIG_MAPS, "plain", "default")
+    body = {"restore": {"backup_id": backup, "selector": "keep=me"}}
+    job = await product.service.run(f"/instances/{NAME}/restores", body)
+    comparison = job["result"]["restored"]["comparison"]
+    assert (comparison["compared"], comparison["equal"], job["result"]["restored"]["created"]) == (1, 1, 1)
+    assert not await product.has_config_map("plain")
 
 
 async def test_an_older_backup_is_restored_when_it_is_asked_for(product: Product) -> None:

@@ -53,6 +53,7 @@ class DeletionController:
             await self._drop_requests(backup_name, keep=name)
             backup, location = await self._checked(backup_name)
             await self._claim(request, backup)
+            await self._world.switches.reached("deletion", "InProgress", backup_name)
             await self._delete(backup, location)
         except (Rejected, StoreError) as error:
             log.warning("deletion of backup %s: %s", backup_name, error)

@@ -11,7 +11,7 @@ The file's member ``velero`` may hold::
      "slow":  {"backup:InProgress": 2.0},
      "crash": "restore:InProgress"}
 
-``slow`` and ``crash`` name a point as ``<backup|restore>:<phase>``; ``Uploading`` is a point of a backup too.
+``slow`` and ``crash`` name a point as ``<backup|restore|deletion>:<phase>``; ``Uploading`` is a point of a backup too.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Switches:
         return switches
 
     async def reached(self, work: str, phase: str, name: str) -> None:
-        """A named point of a backup or restore: the place to be slow at, or to die at."""
+        """A named point of a backup, restore or deletion: the place to be slow at, or to die at."""
         point = f"{work}:{phase}"
         switches = self._read()
         seconds = float((switches.get("slow") or {}).get(point, 0))

@@ -1,0 +1,38 @@
+"""What Velero's own objects in the bucket say of a restore."""
+
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from app.proof.documents import messages
+from app.storage import layout
+from app.storage.errors import ObjectNotFound
+from app.storage.s3 import S3Store
+
+CREATED = "(created)"
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """How many objects a restore made, and the errors it met, in Velero's words."""
+
+    created: int
+    errors: list[str]
+
+
+async def read_report(store: S3Store, restore: str) -> RestoreReport:
+    """The report of an ended restore. Velero only logs that it could not store these objects, so each may be gone."""
+    listed = await _document(store, layout.restore_resource_list_key(restore))
+    results = await _document(store, layout.restore_results_key(restore))
+    created = sum(str(entry).endswith(CREATED) for entries in listed.values() for entry in entries or ())
+    return RestoreReport(created, list(messages(results.get("errors"))))
+
+
+async def _document(store: S3Store, key: str) -> dict[str, Any]:
+    try:
+        found = json.loads(gzip.decompress(await store.get(key)))
+    except (ObjectNotFound, OSError, EOFError, zlib.error, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

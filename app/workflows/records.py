@@ -1,0 +1,157 @@
+"""Rows of backups: of those we make, and of those that no row tells of yet.
+
+A database may be lost, and a bucket may hold what no job of ours has made. Proofs on the host bring their rows back;
+everything else that is found is ``unproven``: listed, restored only by its name, pruned only if it is ours.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.errors import ServiceError
+from app.host.instance_directory import InstanceDirectory
+from app.jobs.models import BackupRecord
+from app.names import INSTANCE_NAME
+from app.proof.evidence import list_proofs
+from app.proof.models import Proof
+from app.storage import layout
+from app.storage.errors import ObjectNotFound
+from app.storage.s3 import S3Store
+from app.velero.models import INSTANCE_ID_LABEL, JOB_LABEL, SCOPE_LABEL, parse_backup
+from app.workflows.outcomes import BackupRef, ProofSummary
+from app.workflows.world import InstanceSession, World
+
+log = logging.getLogger(__name__)
+
+
+def unproven_record(session: InstanceSession, ref: BackupRef, *, job_id: str, scope: str) -> BackupRecord:
+    """The row of a backup just begun, so that nothing in the bucket is ever forgotten."""
+    return BackupRecord(
+        host=session.world.store.host,
+        instance=session.instance,
+        name=ref.name,
+        instance_id=session.instance_id,
+        job_id=job_id,
+        scope=scope,
+        status="unproven",
+        created_at=ref.created_at,
+    )
+
+
+def proven_record(
+    world: World, instance: str, proof: Proof, *, created_at: datetime, job_id: str | None = None
+) -> BackupRecord:
+    """The row of a proven backup, with its proof's figures."""
+    return BackupRecord(
+        host=world.store.host,
+        instance=instance,
+        name=proof.backup,
+        instance_id=proof.instance_id,
+        job_id=job_id,
+        scope=proof.scope,
+        status="proven",
+        created_at=created_at,
+        size_bytes=proof.size_bytes,
+        items=proof.items_in_backup,
+        seconds=(proof.finished_at - created_at).total_seconds(),
+        proven_at=proof.finished_at,
+        proof=ProofSummary.of(proof).model_dump(mode="json"),
+    )
+
+
+async def recall_backups(world: World, instance: str) -> None:
+    """Rows for what the host alone tells: kept proofs, and directories of backups where the store is MinIO."""
+    directory = InstanceDirectory.open(world.settings.instances_directory, instance)
+    known = {record.name for record in await world.store.list_backups(instance)}
+    for proof in await asyncio.to_thread(list_proofs, directory):
+        if proof.verdict == "proven" and proof.backup not in known:
+            await world.store.save_backup(proven_record(world, instance, proof, created_at=proof.started_at))
+            known.add(proof.backup)
+    for path in await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket):
+        if path.name not in known:
+            made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            await world.store.save_backup(_found(world, instance, path.name, scope="unknown", created_at=made_at))
+
+
+def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
+    """MinIO keeps each object as a directory of that path; other stores show nothing here."""
+    backups = directory.minio_directory / bucket / "backups"
+    return [path for path in sorted(backups.glob("*")) if path.is_dir() and not path.is_symlink()]
+
+
+async def note_bucket_backups(session: InstanceSession) -> None:
+    """Rows for backups that only the bucket knows; the stack must be awake."""
+    store, rows = await session.objects(), await session.world.store.list_backups(session.instance)
+    known = {row.name for row in rows if row.status != "deleted" and row.scope != "unknown"}
+    for prefix in await store.list_prefixes("backups/"):
+        name = layout.backup_name_of(prefix)
+        if name not in known:
+            await session.world.store.save_backup(await _of_bucket(session, store, name))
+
+
+async def _of_bucket(session: InstanceSession, store: S3Store, name: str) -> BackupRecord:
+    """What the bucket's own metadata say; without any it is rubbish of an upload that was cut off, and of nobody."""
+    try:
+        document: dict[str, Any] = json.loads(await store.get(layout.metadata_key(name)))
+        metadata = parse_backup(document).metadata
+    except (ObjectNotFound, ValueError):
+        return _found(session.world, session.instance, name, scope="unknown", created_at=datetime.now(UTC))
+    labels, scope = metadata.labels, metadata.labels.get(SCOPE_LABEL)
+    return _found(
+        session.world,
+        session.instance,
+        name,
+        scope=scope if scope in {"full", "partial"} else "unknown",
+        created_at=metadata.creation_timestamp or datetime.now(UTC),
+        instance_id=labels.get(INSTANCE_ID_LABEL, ""),
+        job_id=labels.get(JOB_LABEL),
+    )
+
+
+def _found(
+    world: World,
+    instance: str,
+    name: str,
+    *,
+    scope: str,
+    created_at: datetime,
+    instance_id: str = "",
+    job_id: str | None = None,
+) -> BackupRecord:
+    return BackupRecord(
+        host=world.store.host,
+        instance=instance,
+        name=name,
+        instance_id=instance_id,
+        job_id=job_id,
+        scope=scope,
+        status="unproven",
+        created_at=created_at,
+    )
+
+
+async def list_other_backups(session: InstanceSession) -> list[str]:
+    """Backups of this instance that no start restores by itself, newest first; nothing is woken for it."""
+    await recall_backups(session.world, session.instance)
+    rows = await session.world.store.list_backups(session.instance)
+    return [row.name for row in rows if row.status != "deleted"]
+
+
+async def recall_all(world: World) -> None:
+    """The rows of every instance that has a directory; one that cannot be read is the trouble of its own jobs."""
+    for name in instances_on_host(world):
+        try:
+            await recall_backups(world, name)
+        except (ServiceError, OSError) as error:
+            log.warning("backups of %s could not be recalled: %s", name, error, extra={"action": "recall-backups"})
+
+
+def instances_on_host(world: World) -> Iterator[str]:
+    """Names of the instances that have a directory."""
+    directory = world.settings.instances_directory
+    names = sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    yield from (name for name in names if INSTANCE_NAME.match(name))
