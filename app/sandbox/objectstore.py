@@ -38,8 +38,9 @@ def main() -> int:
         env=environment,
         preexec_fn=_die_with_parent,  # noqa: PLW1509
     )
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    return server.wait()
+    # Its own way to stop takes four seconds, MinIO's none; what it has answered survives SIGKILL (measured).
+    signal.signal(signal.SIGTERM, lambda *_: server.kill())
+    return max(server.wait(), 0)
 
 
 def write_configuration(private: Path, access_key: str, secret_key: str) -> None:
