@@ -31,15 +31,20 @@ async def read_power(session: InstanceSession) -> PowerReading:
     return PowerReading(state=status.state, off_epoch=status.off_epoch, detail=status.detail)
 
 
-def require_running(session: InstanceSession, reading: PowerReading) -> None:
-    """Raise, with the way out, unless the cluster runs."""
+def refuse_half_off(session: InstanceSession, reading: PowerReading) -> None:
+    """Raise for a cluster that is neither on nor off: somebody may be switching it at this moment."""
     if reading.state is PowerState.HALF_OFF:
         raise ClusterHalfOff(
             f"the cluster of {session.instance!r} is neither on nor off: {reading.detail}",
-            remedy=f"Start it, or power it off without a backup: POST /instances/{session.instance}/stop "
-            'with {"backup": {"mode": "skip"}}.',
+            remedy="If nobody is switching it now, power it off without a backup (POST "
+            f'/instances/{session.instance}/stop with {{"backup": {{"mode": "skip"}}}}) and start it again.',
             instance_name=session.instance,
         )
+
+
+def require_running(session: InstanceSession, reading: PowerReading) -> None:
+    """Raise, with the way out, unless the cluster runs."""
+    refuse_half_off(session, reading)
     if reading.state is not PowerState.RUNNING:
         raise InstanceNotRunning(
             f"instance {session.instance!r} is {reading.state}",

@@ -7,7 +7,7 @@ from app.ports import PowerState
 from app.workflows.checking import MOST_LISTED
 from app.workflows.identity import identify_and_decide, note_restore_pending, was_on
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
-from app.workflows.power import power_on, read_power, require_running, wait_for_api
+from app.workflows.power import power_on, read_power, refuse_half_off, require_running, wait_for_api
 from app.workflows.records import list_other_backups
 from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
@@ -18,6 +18,7 @@ from app.workflows.world import InstanceSession
 async def start_instance(request: StartRequest, session: InstanceSession, journal: Journal) -> StartResult:
     """Power the cluster on and bring back what the newest proven backup has and the cluster has not."""
     before = await journal.step(read_power, session)
+    refuse_half_off(session, before)
     if before.state is not PowerState.RUNNING:
         await journal.step(note_restore_pending, session, before)
         await journal.step(power_on, session)

@@ -306,7 +306,7 @@ async def test_a_missing_image_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_dead_api_server_ends_the_job_with_a_clear_problem(tmp_path: Path) -> None:
-    """Half of the cluster is gone."""
+    """Half of the cluster is gone; nobody takes that for on or off."""
     async with running_product(tmp_path, WORKFLOW__RETRY_TIMEOUT_SECONDS="1") as product:
         directory = supervisor.cluster_directory(tmp_path, NAME)
         api: dict[str, Any] = json.loads((directory / "cluster.json").read_text())["api"]
@@ -316,8 +316,11 @@ async def test_a_dead_api_server_ends_the_job_with_a_clear_problem(tmp_path: Pat
             return product.state() == "half-off"
 
         await eventually(half_off)
-        job = await product.stop()
-        assert (job["status"], job["error"]["code"]) == ("failed", "cluster-half-off")
+        for job in (await product.stop(), await product.start()):
+            assert (job["status"], job["error"]["code"]) == ("failed", "cluster-half-off")
+        await product.stop(mode="skip")
+        assert product.state() == "stopped"
+        assert (await product.start())["status"] == "succeeded", "the way out the problem names leads out"
 
 
 async def test_a_stop_while_a_job_runs_names_that_job(product: Product) -> None:
