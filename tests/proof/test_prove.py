@@ -10,6 +10,7 @@ import pytest
 from app.errors import ServiceError
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import CONFIG_MAPS
+from app.proof.index import INDEX_FILE
 from app.proof.models import Proof
 from app.proof.prove import prove_backup, rehash
 from app.storage import layout
@@ -55,10 +56,11 @@ async def test_a_good_backup_is_proven(shop: Shop) -> None:
 
 
 async def test_the_small_objects_are_given_back_for_keeping(shop: Shop) -> None:
-    """All but the archive, under names that are fit for files."""
+    """All but the archive, under names that are fit for files; in the archive's place stands its index."""
     content = good_backup(await shop.objects())
     await upload(shop.store, content | {f"{layout.backup_prefix(NAME)}.hidden": b"1", f"backups/{NAME}/a/b": b"2"})
     _, small = await prove_backup(shop.request(), shop.kube, shop.store)
+    assert small.pop(INDEX_FILE) != b""
     assert small == {key.rsplit("/", 1)[1]: data for key, data in content.items() if key != layout.contents_key(NAME)}
 
 
