@@ -131,7 +131,7 @@ class Journal:
             if recorded.error is not None:
                 raise RecordedFailure(recorded.error)
             return adapter.validate_python(recorded.result)
-        await self._shared.store.begin_step(self.job.id, key)
+        began = await self._shared.store.begin_step(self.job.id, key)
         self._shared.progress_at = -PROGRESS_INTERVAL_SECONDS
         try:
             with bound(step=key):
@@ -139,9 +139,9 @@ class Journal:
         except DatabaseError:
             raise
         except ServiceError as error:
-            await self._end(key, RecordedStep("failed", None, error.problem()))
+            await self._end(key, began, RecordedStep("failed", None, error.problem()))
             raise
-        await self._end(key, RecordedStep("succeeded", adapter.dump_python(value, mode="json"), None))
+        await self._end(key, began, RecordedStep("succeeded", adapter.dump_python(value, mode="json"), None))
         return value
 
     async def optional_step(
@@ -208,9 +208,11 @@ class Journal:
                 await asyncio.sleep(pause)
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
-    async def _end(self, key: str, step: RecordedStep) -> None:
+    async def _end(self, key: str, began: datetime, step: RecordedStep) -> None:
         self._shared.steps[key] = step
-        await self._shared.store.end_step(self.job.id, key, step.status, result=step.result, error=step.error)
+        await self._shared.store.end_step(
+            self.job.id, key, step.status, started_at=began, result=step.result, error=step.error
+        )
 
     @staticmethod
     def _name(function: Callable[..., Any]) -> str:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from app.concurrency import side_by_side, together
+from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import NAMESPACES, Resource

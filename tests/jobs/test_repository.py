@@ -76,8 +76,8 @@ async def test_an_end_is_written_once(store: JobStore) -> None:
 async def test_events_rise_and_can_be_read_from_a_cursor(store: JobStore) -> None:
     """A follower continues where it stopped."""
     job = await make_job(store)
-    await store.begin_step(job.id, "one")
-    await store.end_step(job.id, "one", "succeeded", result=1)
+    began = await store.begin_step(job.id, "one")
+    await store.end_step(job.id, "one", "succeeded", started_at=began, result=1)
     events = await store.events(job.id)
     assert [event.type for event in events] == ["job.created", "step.started", "step.succeeded"]
     assert await store.events(job.id, after=events[1].id or 0) == [events[2]]
