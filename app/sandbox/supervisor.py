@@ -100,6 +100,9 @@ async def power_off(state_dir: Path, name: str, *, drain: bool = False) -> None:
     async with _locked(directory):
         record = _load(directory)
         was_on = _alive(record, "api") or _alive(record, "kubelet")
+        if _alive(record, "api") and _alive(record, "kubelet"):
+            # A power-off that was cut off and is finished later began here, and not when it was finished.
+            _log_power(directory, "ending", time.time_ns())
         if drain and was_on:
             await drain_node(directory)
         await _end_processes(directory, record)
@@ -170,6 +173,10 @@ def _note_power(directory: Path, record: dict[str, Any], what: Literal["on", "of
     moment = time.time_ns()
     record["epoch"] = f"{what}-{moment}"
     _save(directory, record)
+    _log_power(directory, what, moment)
+
+
+def _log_power(directory: Path, what: Literal["on", "ending", "off"], moment: int) -> None:
     with (directory / "power.log").open("a") as log:
         log.write(f"{moment} {what}\n")
 

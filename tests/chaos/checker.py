@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from app.sandbox.supervisor import cluster_directory
 
 @dataclass(frozen=True)
 class PowerOff:
-    """A power-off that really happened."""
+    """A power-off that really happened: when the first process was about to be ended, or when the last one was."""
 
     at: datetime
 
@@ -29,10 +30,7 @@ class Checker:
         self.events = database.execute("SELECT * FROM job_event ORDER BY id").fetchall()
         database.close()
         lines = (cluster_directory(state_dir, name) / "power.log").read_text().splitlines()
-        moments = [line.split() for line in lines]
-        self.power_offs = [
-            PowerOff(datetime.fromtimestamp(int(moment) / 1e9, UTC)) for moment, what in moments if what == "off"
-        ]
+        self.power_offs = list(_power_offs(lines))
 
     def unended_jobs(self) -> list[str]:
         """Every accepted job has ended."""
@@ -56,25 +54,50 @@ class Checker:
 
     def unproven_power_offs(self) -> list[str]:
         """Before each power-off stands a journaled beginning, and before that a proof fresh enough."""
-        return [problem for off in self.power_offs if (problem := self._problem_of(off))]
+        earlier = [datetime.min.replace(tzinfo=UTC), *(off.at for off in self.power_offs)]
+        pairs = zip(earlier, self.power_offs, strict=False)
+        return [problem for since, off in pairs if (problem := self._problem_of(off, since))]
 
-    def _problem_of(self, off: PowerOff) -> str:
-        begun = [event for event in self.events if event["type"] == "power_off_begun" and _time(event["at"]) <= off.at]
+    def _problem_of(self, off: PowerOff, since: datetime) -> str:
+        """``since``: the power-off before this one; what was begun for that one begins no other."""
+        begun = [
+            event
+            for event in self.events
+            if event["type"] == "power_off_begun" and since < _time(event["at"]) <= off.at
+        ]
         if not begun:
             return f"the power-off at {off.at} was never begun in the journal"
-        last = begun[-1]
-        proofs = [
-            _time(json.loads(step["result"])["finished_at"])
-            for step in self.steps
-            if step["job_id"] == last["job_id"]
-            and step["key"].startswith("prove-backup")
-            and step["status"] == "succeeded"
-        ]
-        before = [proof for proof in proofs if proof <= _time(last["at"])]
-        if not before:
+        job_id, at = begun[-1]["job_id"], _time(begun[-1]["at"])
+        proof = self._proof_recorded_before(job_id, at)
+        if proof is None:
             return f"the power-off at {off.at} had no proof before it"
-        age = (_time(last["at"]) - max(before)).total_seconds()
+        age = (at - proof).total_seconds()
         return f"the proof of the power-off at {off.at} was {age:.1f} s old" if age > self._proof_max_age else ""
+
+    def _proof_recorded_before(self, job_id: str, moment: datetime) -> datetime | None:
+        """When the proof of the job's newest try at that moment was finished, if it was on record by then."""
+        of_job = [step for step in self.steps if step["job_id"] == job_id and _time(step["started_at"]) <= moment]
+        newest = max((_try_of(step["key"]) for step in of_job), default=1)
+        for step in of_job:
+            recorded = step["status"] == "succeeded" and _time(step["finished_at"]) <= moment
+            if recorded and step["key"].partition("#")[0] == "prove-backup" and _try_of(step["key"]) == newest:
+                return _time(json.loads(step["result"])["finished_at"])
+        return None
+
+
+def _power_offs(lines: list[str]) -> Iterator[PowerOff]:
+    """One that was cut off half way and finished later counts from where the cluster last was whole."""
+    began = None
+    for line in lines:
+        moment, what = line.split()
+        at = datetime.fromtimestamp(int(moment) / 1e9, UTC)
+        if what == "off":
+            yield PowerOff(began or at)
+        began = at if what == "ending" else None
+
+
+def _try_of(key: str) -> int:
+    return int(key.partition("#")[2] or 1)
 
 
 def _time(text: str) -> datetime:
