@@ -199,9 +199,11 @@ class Reconciler:
                 f"the job was interrupted {job.attempt - 1} times; the cluster is left as it is",
                 remedy="Look at the instance's state and submit the operation again.",
             )
+        # Known from here on: an error of the database in the very next line must not count another attempt.
+        until = self._limits.setdefault(job.id, self._limit(job))
         journal = await Journal.open(self._store, job, retry_timeout_seconds=self._settings.retry_timeout_seconds)
         try:
-            async with asyncio.timeout_at(self._limits.setdefault(job.id, self._limit(job))) as limit:
+            async with asyncio.timeout_at(until) as limit:
                 result = await self._runners[job.type](journal)
         except TimeoutError:
             if not limit.expired():
