@@ -57,6 +57,11 @@ class RunningService:
         """SIGKILL, as a crash would."""
         await self._end(signal.SIGKILL)
 
+    async def terminate(self) -> int | None:
+        """SIGTERM, as an init system would; the exit code."""
+        await self._end(signal.SIGTERM)
+        return self._process.returncode if self._process is not None else None
+
     async def close(self) -> None:
         """SIGTERM, and the client closed."""
         await self._end(signal.SIGTERM)

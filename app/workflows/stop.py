@@ -36,7 +36,7 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
         return await power_off_unprotected(session, journal, error.detail)
     whole = backup.scope.full
-    await turn_off(session, journal, stopped_with=backup.ref.name if whole else None)
+    await turn_off(session, journal.with_try(journal.last_try), stopped_with=backup.ref.name if whole else None)
     return StopResult(
         protected=whole,
         reason="" if whole else "the backup holds only the part of the instance that was asked for",
@@ -81,7 +81,7 @@ async def prove_within_tries(
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
     """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
-    await turn_off(session, journal, stopped_with=None)
+    await turn_off(session, journal.with_try(journal.next_try), stopped_with=None)
     return StopResult(protected=False, power_off=session.settings.workflow.power_off, reason=reason)
 
 
@@ -96,7 +96,8 @@ def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
 async def turn_off(session: InstanceSession, journal: Journal, *, stopped_with: str | None) -> None:
     """Past the point of no return: off, verified, and what the next start decides by on record.
 
-    That is the ``off_epoch`` and the backup that holds the whole state, if one does.
+    That is the ``off_epoch`` and the backup that holds the whole state, if one does. The journal is a try's own:
+    a power-off that another try recorded was undone since.
     """
     await journal.point_of_no_return()
     await journal.step(power_off, session)
