@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import socket
 import sys
@@ -17,6 +19,8 @@ from app.errors import ServiceError
 from app.logs import configure
 from app.main import create_app
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 #: Requests that still wait (long polls) are cut off after this; jobs are journaled and need no grace here.
 GRACE_SECONDS = 2
@@ -57,6 +61,21 @@ async def _serve(settings: Settings) -> None:
     async with app.router.lifespan_context(app):
         listener = listener or _bind(settings)
         await _Server(config, settings).serve(sockets=[listener])
+    await _end_what_is_left()
+
+
+async def _end_what_is_left() -> None:
+    """A task that swallows its cancellation would keep the process for ever: everything of worth is journaled."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, left = await asyncio.wait(left, timeout=GRACE_SECONDS)
+    if left:
+        names = ", ".join(sorted(task.get_name() for task in left))
+        logger.error("ended hard, with these still running: %s", names, extra={"action": "shutdown-overrun"})
+        logging.shutdown()
+        os._exit(Exit.FAILED)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -179,6 +179,8 @@ class Reconciler:
         except asyncio.CancelledError:
             if (await self._store.get(job.id)).status == JobStatus.CANCELLING:
                 await self._store.finish(job.id, JobStatus.CANCELLED)
+            else:
+                await self._store.give_attempt_back(job.id)
         except DatabaseError:
             raise
         except ServiceError as error:
@@ -200,7 +202,7 @@ class Reconciler:
                 remedy="Look at the instance's state and submit the operation again.",
             )
         # Known from here on: an error of the database in the very next line must not count another attempt.
-        until = self._limits.setdefault(job.id, self._limit(job))
+        until = self._limits.setdefault(job.id, self._limit(job, resumed=known.started_at is not None))
         journal = await Journal.open(self._store, job, retry_timeout_seconds=self._settings.retry_timeout_seconds)
         try:
             async with asyncio.timeout_at(until) as limit:
@@ -216,10 +218,10 @@ class Reconciler:
             ) from None
         await self._store.finish(job.id, JobStatus.SUCCEEDED, result=result)
 
-    def _limit(self, job: Job) -> float:
-        """The loop's time at which the job must have ended; one resumed after a crash gets its grace."""
+    def _limit(self, job: Job, *, resumed: bool) -> float:
+        """The loop's time at which the job must have ended; one that was interrupted gets its grace."""
         seconds = (job.deadline_at - now()).total_seconds()
-        if job.attempt > 1:
+        if resumed:
             seconds = max(seconds, self._settings.resume_grace_seconds)
         return asyncio.get_running_loop().time() + seconds
 

@@ -152,6 +152,13 @@ class JobStore:
         return job
 
     @writes
+    def give_attempt_back(self, session: Session, job_id: str) -> None:
+        """An attempt that ended because the service did, in order, counts for nothing."""
+        job = _locked(session, job_id)
+        if job.status == JobStatus.RUNNING:
+            job.attempt -= 1
+
+    @writes
     def set_backup(self, session: Session, job_id: str, backup: str) -> None:
         """Name the backup a job makes or restores."""
         _locked(session, job_id).backup = backup

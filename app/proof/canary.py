@@ -14,7 +14,8 @@ from app.errors import ServiceError
 from app.proof.models import CanaryResult
 from app.storage.s3 import S3Store
 
-CANARY_PREFIX = "kecs-state-canary-"
+#: One key for all: what a killed process left is overwritten by the next canary. Only the content is random.
+CANARY_KEY = "kecs-state-canary"
 CANARY_BYTES = 64
 SEARCH_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
@@ -31,13 +32,11 @@ async def prove_bytes_on_host(
     """Put a canary into the bucket's root, find it below ``directory``, and delete it whatever happens.
 
     A loose object in the root is tolerated by Velero's layout check. MinIO keeps it as ``<bucket>/<key>/xl.meta``;
-    for other stores the files changed since are searched. What a killed process left is deleted too.
+    for other stores the files changed since are searched.
     """
-    search = _Search(
-        directory, store.bucket, f"{CANARY_PREFIX}{secrets.token_hex(8)}", secrets.token_bytes(CANARY_BYTES)
-    )
+    search = _Search(directory, store.bucket, secrets.token_bytes(CANARY_BYTES))
     try:
-        await store.put(search.key, search.content)
+        await store.put(CANARY_KEY, search.content)
         deadline = asyncio.get_running_loop().time() + search_seconds
         while True:
             found = await asyncio.to_thread(search.run)
@@ -45,14 +44,13 @@ async def prove_bytes_on_host(
                 return found
             await asyncio.sleep(PAUSE_SECONDS)
     finally:
-        await asyncio.shield(_remove(store, search.key))
+        await asyncio.shield(_remove(store))
 
 
-async def _remove(store: S3Store, key: str) -> None:
+async def _remove(store: S3Store) -> None:
     """A canary that stays is harmless and goes with the next one, so that is no reason to fail."""
     try:
-        left = [stored.key for stored in await store.list_objects(CANARY_PREFIX)]
-        await store.delete({key, *left})
+        await store.delete([CANARY_KEY])
     except ServiceError as error:
         log.warning("a canary stays in the bucket: %s", error.detail, extra={"action": "remove-canary"})
 
@@ -60,10 +58,9 @@ async def _remove(store: S3Store, key: str) -> None:
 class _Search:
     """Looks for one canary below a directory; follows no links, which may lead off the disk in question."""
 
-    def __init__(self, directory: Path, bucket: str, key: str, content: bytes) -> None:
+    def __init__(self, directory: Path, bucket: str, content: bytes) -> None:
         self._directory = directory
-        self._own_file = directory / bucket / key / "xl.meta"
-        self.key = key
+        self._own_file = directory / bucket / CANARY_KEY / "xl.meta"
         self.content = content
         self._since = time.time() - CLOCK_SECONDS
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import phases
+from app.concurrency import together
 from app.errors import BackupFailed, RestoreFailed, StepTimeout
 from app.kubernetes.client import KubeClient, WatchEvent
 from app.kubernetes.errors import KubernetesAlreadyExists, KubernetesNotFound
@@ -94,8 +95,8 @@ class VeleroClient:
         Adopted is only what names this job and try, asks for the same and is no older than ``created_not_before``
         (aware). Raises ``BackupFailed`` when the name belongs to anything else.
         """
-        policy = await self.apply_policy(backup_policy(scope))
-        spec = backup_spec(scope, policy_name=policy, storage_location=await self._location())
+        policy, location = await together(self.apply_policy(backup_policy(scope)), self._location())
+        spec = backup_spec(scope, policy_name=policy, storage_location=location)
         labels = {
             JOB_LABEL: job_id,
             TRY_LABEL: str(try_number),

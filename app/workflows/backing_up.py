@@ -14,7 +14,7 @@ from app.workflows.identity import identify_cluster
 from app.workflows.outcomes import BackupRef, ProvenBackup
 from app.workflows.preflight import prepare_scope
 from app.workflows.proving import prove_backup
-from app.workflows.records import unproven_record
+from app.workflows.records import note_bucket_backups, unproven_record
 from app.workflows.requests import NotSaved, ScopeOptions
 from app.workflows.retention import prune_backups
 from app.workflows.stack import wake_stack
@@ -64,13 +64,15 @@ async def take_inventory(session: InstanceSession, scope: Scope) -> Inventory:
 
 
 async def choose_backup_name(session: InstanceSession, kind: Kind) -> str:
-    """A name nothing in the bucket or the cluster uses; one second later as long as it is taken."""
-    store, velero = await session.objects(), await session.velero()
+    """A name nothing in the bucket or the cluster uses; one second later as long as it is taken.
+
+    What else is found in the bucket gets its row, so that the prune at the end knows of it.
+    """
+    stored, velero = await note_bucket_backups(session), await session.velero()
     at = datetime.now(UTC)
     while True:
         name = names.backup_name(kind, session.instance, at)
-        taken = await store.list_objects(f"backups/{name}/")
-        if not taken and await velero.find_backup(name) is None:
+        if name not in stored and await velero.find_backup(name) is None:
             return name
         at += timedelta(seconds=1)
 

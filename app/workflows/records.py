@@ -83,14 +83,14 @@ def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
     return [path for path in sorted(backups.glob("*")) if path.is_dir() and not path.is_symlink()]
 
 
-async def note_bucket_backups(session: InstanceSession) -> None:
-    """Rows for backups that only the bucket knows; the stack must be awake."""
+async def note_bucket_backups(session: InstanceSession) -> set[str]:
+    """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake."""
     store, rows = await session.objects(), await session.world.store.list_backups(session.instance)
     known = {row.name for row in rows if row.status != "deleted" and row.scope != "unknown"}
-    for prefix in await store.list_prefixes("backups/"):
-        name = layout.backup_name_of(prefix)
-        if name not in known:
-            await session.world.store.save_backup(await _of_bucket(session, store, name))
+    stored = {layout.backup_name_of(prefix) for prefix in await store.list_prefixes("backups/")}
+    for name in sorted(stored - known):
+        await session.world.store.save_backup(await _of_bucket(session, store, name))
+    return stored
 
 
 async def _of_bucket(session: InstanceSession, store: S3Store, name: str) -> BackupRecord:

@@ -6,7 +6,6 @@ from app.jobs.models import BackupRecord
 from app.proof.evidence import delete_proof
 from app.storage import layout
 from app.workflows.importing import import_backup
-from app.workflows.records import note_bucket_backups
 from app.workflows.world import InstanceSession
 
 
@@ -40,7 +39,6 @@ async def prune_backups(session: InstanceSession) -> list[str]:
     config = session.directory.load_config()
     if config is None:
         return []
-    await note_bucket_backups(session)
     store = session.world.store
     records = [
         record for record in await store.list_backups(session.instance) if record.instance_id == config.instance_id

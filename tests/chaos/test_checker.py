@@ -43,9 +43,9 @@ class History:
         self, job: Job, *, key: str = "prove-backup", finished_at: datetime | None = None, status: str = "succeeded"
     ) -> None:
         """A proof, finished now unless said otherwise, and its record."""
-        await self._store.begin_step(job.id, key)
+        began = await self._store.begin_step(job.id, key)
         result = {"finished_at": (finished_at or now()).isoformat()}
-        await self._store.end_step(job.id, key, status, result=result)
+        await self._store.end_step(job.id, key, status, started_at=began, result=result)
 
     async def begin_power_off(self, job: Job) -> None:
         """The point of no return."""

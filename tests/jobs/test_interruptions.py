@@ -61,11 +61,22 @@ async def worker(database: Path, how: str) -> asyncio.subprocess.Process:
 async def test_a_terminated_process_leaves_its_job_to_the_next_one(
     store: JobStore, database: Database, tmp_path: Path
 ) -> None:
-    """SIGTERM in the second step: the job stays running, and the next process runs that step alone."""
+    """SIGTERM in the second step: the job stays running, the attempt is given back, and the next process runs that
+    step alone."""
     await make_job(store)
     await database.close()
-    assert await interrupt(tmp_path / "state.db", signal.SIGTERM) == ["first", "second", "running in attempt 1"]
-    assert await finish(tmp_path / "state.db") == ["second", "succeeded in attempt 2"]
+    assert await interrupt(tmp_path / "state.db", signal.SIGTERM) == ["first", "second", "running in attempt 0"]
+    assert await finish(tmp_path / "state.db") == ["second", "succeeded in attempt 1"]
+
+
+async def test_the_services_own_end_counts_no_attempt(store: JobStore) -> None:
+    """However often it is restarted in order, the job may go on."""
+    job = await make_job(store)
+    for _ in range(7):
+        async with reconciling(store, hang) as reconciler:
+            assert (await reconciler.wait(job.id, 0.2)).attempt == 1
+    ended = await store.get(job.id)
+    assert (ended.status, ended.attempt) == (JobStatus.RUNNING, 0)
 
 
 async def test_a_fifth_attempt_is_the_last(store: JobStore, database: Database, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.proof.canary import CANARY_PREFIX, prove_bytes_on_host
+from app.proof.canary import CANARY_KEY, prove_bytes_on_host
 from app.storage.errors import ObjectStoreError
 from app.storage.s3 import S3Store
 from tests.proof.object_store import ObjectStore
@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 
 async def canaries(store: S3Store) -> list[str]:
-    return [stored.key for stored in await store.list_objects(CANARY_PREFIX)]
+    return [stored.key for stored in await store.list_objects(CANARY_KEY)]
 
 
 async def test_the_bytes_are_found_in_the_stores_files(store: S3Store, object_store: ObjectStore) -> None:
@@ -52,7 +52,7 @@ async def test_minios_file_of_the_key_is_found(store: S3Store, tmp_path: Path) -
     result = await prove_bytes_on_host(store, tmp_path, search_seconds=10)
     await writing
     assert (result.status, result.how) == ("found", "object file")
-    assert result.path.startswith(f"{store.bucket}/{CANARY_PREFIX}")
+    assert result.path.startswith(f"{store.bucket}/{CANARY_KEY}/")
 
 
 async def test_a_canary_behind_a_link_is_not_on_the_disk(store: S3Store, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_a_cancelled_search_takes_its_canary_along(store: S3Store, tmp_pat
 
 async def test_what_a_killed_process_left_goes_with_the_next_canary(store: S3Store, object_store: ObjectStore) -> None:
     """Nobody else would remove it."""
-    await store.put(f"{CANARY_PREFIX}left", b"old")
+    await store.put(CANARY_KEY, b"old")
     await store.put("unlike-a-canary", b"kept")
     await prove_bytes_on_host(store, object_store.directory)
     assert [stored.key for stored in await store.list_objects("")] == ["unlike-a-canary"]
