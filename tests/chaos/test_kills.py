@@ -1,10 +1,8 @@
 """SIGKILLs of the service in every step of stops and starts, and nothing lost, doubled or unproven."""
 
 import asyncio
-import contextlib
 import os
 import random
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from app.velero.models import BACKUPS
 from tests.chaos.checker import Checker
+from tests.journal import until_step
 from tests.workflows.conftest import NAME, Product, running_product
 
 KILLS = int(os.environ.get("KECS_STATE_TEST_KILLS", "25"))
@@ -77,7 +76,7 @@ async def one_kill(product: Product, moments: random.Random, start: str) -> None
 
 async def kill_in(product: Product, job: dict[str, Any], step: str, seconds: float = 0) -> None:
     """Kill the service some time after a step of a job has begun, and start it again."""
-    await until_begun(product.state_dir, job["id"], step)
+    await until_step(product.state_dir, job["id"], step)
     await asyncio.sleep(seconds)
     await product.service.kill()
     await product.service.start()
@@ -97,16 +96,6 @@ async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everythin
         comparison = ended["result"]["restored"]["comparison"]
         assert (comparison["missing"], comparison["differing"]) == ([], [])
         assert ended["result"]["restore_outstanding"] is None
-
-
-async def until_begun(state_dir: Path, job_id: str, step: str) -> None:
-    """Until a step of a job has begun or the job has ended; read from the file, to be there in milliseconds."""
-    query = """SELECT 1 FROM job_step WHERE job_id = :job AND key = :step
-               UNION SELECT 1 FROM job WHERE id = :job AND finished_at IS NOT NULL"""
-    with contextlib.closing(sqlite3.connect(state_dir / "state" / "state.db")) as database:
-        async with asyncio.timeout(60):
-            while database.execute(query, {"job": job_id, "step": step}).fetchone() is None:
-                await asyncio.sleep(0.005)
 
 
 async def live_backups(product: Product) -> list[dict[str, Any]]:
