@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import contextlib
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -9,8 +10,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from app.concurrency import side_by_side
 from app.errors import ServiceError, StepTimeout
-from app.kubernetes.errors import KubernetesExpired, KubernetesNotFound, KubernetesUnavailable
+from app.kubernetes.deadlines import DEFAULT, Deadlines
+from app.kubernetes.errors import (
+    KubernetesError,
+    KubernetesExpired,
+    KubernetesNotFound,
+    KubernetesUnavailable,
+    from_status,
+)
 from app.kubernetes.kubeconfig import load
 from app.kubernetes.resources import NAMESPACES, PODS, Resource
 from app.ports import ClusterAccess
@@ -20,11 +29,9 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER = "kecs-state"
 PAGE_SIZE = 500
-WATCH_SECONDS = 240
-#: A watch that says nothing, not even a bookmark, for this long beyond its own end is dead.
-SILENCE_SECONDS = WATCH_SECONDS + 30
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+_EVENTS = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"}
 
 Object = dict[str, Any]
 
@@ -56,16 +63,17 @@ class Discovery:
 class KubeClient:
     """One cluster; use as an async context manager."""
 
-    def __init__(self, transport: "Transport") -> None:
+    def __init__(self, transport: "Transport", deadlines: Deadlines) -> None:
         self.transport = transport
+        self._deadlines = deadlines
 
     @classmethod
-    async def connect(cls, access: ClusterAccess) -> "KubeClient":
-        """A client for a kubeconfig of our own driver; nothing is sent yet."""
+    async def connect(cls, access: ClusterAccess, deadlines: Deadlines = DEFAULT) -> "KubeClient":
+        """A client for a kubeconfig of our own driver; nothing is sent yet. Raises ``UntrustedKubeconfig``."""
         # Here, since its libraries take most of a second to import: serving does not wait for them.
         from app.kubernetes.transport import Transport
 
-        return cls(Transport(load(access)))
+        return cls(Transport(load(access), deadlines), deadlines)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,7 +104,10 @@ class KubeClient:
         field_selector: str = "",
         metadata_only: bool = False,
     ) -> ObjectList:
-        """Every object of a type, in pages; with ``metadata_only`` just their metadata."""
+        """Every object of a type, in pages; with ``metadata_only`` just their metadata.
+
+        Pages are of one moment. When the server forgets that moment in between, everything is listed at once.
+        """
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
@@ -107,7 +118,14 @@ class KubeClient:
             accept += ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
         items: list[Object] = []
         while True:
-            page = await self.transport.request("GET", resource.path(namespace), query=query, accept=accept)
+            try:
+                page = await self.transport.request("GET", resource.path(namespace), query=query, accept=accept)
+            except KubernetesExpired:
+                if "continue" not in query:
+                    raise
+                del query["continue"], query["limit"]
+                items = []
+                continue
             items += page.get("items") or []
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
@@ -163,57 +181,55 @@ class KubeClient:
     ) -> AsyncGenerator[WatchEvent, None]:
         """What is there as ``ADDED``, then every change, for ever; the caller sets the deadline.
 
-        An expired version or a broken connection leads to a new list, told as the changes that it amounts to.
+        A watch that ends goes on where it ended. An expired version or a broken connection leads to a new list, told
+        as the changes that it amounts to. Raises what will not pass by itself, such as ``KubernetesForbidden``.
         """
+        clock = asyncio.get_running_loop().time
         selector = f"metadata.name={name}" if name else ""
         known: dict[tuple[str, str], Object] = {}
-        pause = FIRST_PAUSE_SECONDS
+        version, pause = "", FIRST_PAUSE_SECONDS
         while True:
+            began, asked = clock(), 0.0
             try:
-                listed = await self.list(resource, namespace, field_selector=selector)
-                for event in _changes(known, listed.items):
-                    yield event
-                if name and not listed.items:
-                    # It went before anybody looked; without this, who waits for its end would wait for ever.
-                    yield WatchEvent("DELETED", {"metadata": {"name": name, "namespace": namespace or ""}})
-                news = self._watch_from(resource, namespace, selector, listed.resource_version, known)
-                async with aclosing(news):
-                    async for event in news:
-                        pause = FIRST_PAUSE_SECONDS
+                if not version:
+                    listed = await self.list(resource, namespace, field_selector=selector)
+                    for event in _changes(known, listed.items, (namespace or "", name)):
                         yield event
-            except (KubernetesUnavailable, KubernetesExpired):
-                pass
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    version = listed.resource_version
+                async with aclosing(self._watch_from(resource, namespace, selector, version)) as news:
+                    async for event in news:
+                        version = event.object["metadata"].get("resourceVersion") or version
+                        if event.type != "BOOKMARK":
+                            _remember(known, event)
+                            yield event
+            except (KubernetesUnavailable, KubernetesExpired) as error:
+                version = ""
+                asked = getattr(error, "retry_after_seconds", None) or 0.0
+            if clock() - began > LONGEST_PAUSE_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            await asyncio.sleep(max(asked, pause) * random.uniform(1.0, 1.5))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _watch_from(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        selector: str,
-        version: str,
-        known: dict[tuple[str, str], Object],
+        self, resource: Resource, namespace: str | None, selector: str, version: str
     ) -> AsyncGenerator[WatchEvent, None]:
+        """One watch until the server ends it, bookmarks included."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
+            "timeoutSeconds": str(self._deadlines.watch),
             "resourceVersion": version,
         }
         if selector:
             query["fieldSelector"] = selector
-        async with self.transport.stream(resource.path(namespace), query, silence_seconds=SILENCE_SECONDS) as lines:
+        async with self.transport.stream(resource.path(namespace), query) as lines:
             async for line in lines:
-                kind, found = str(line.get("type")), line.get("object") or {}
+                kind, found = line.get("type"), line.get("object")
+                if kind not in _EVENTS or not isinstance(found, dict):
+                    raise KubernetesUnavailable("the watch sent an event of no known type")
                 if kind == "ERROR":
-                    raise KubernetesExpired(str(found.get("message", "the watch expired"))[:300])
-                if kind == "BOOKMARK":
-                    continue
-                if kind == "DELETED":
-                    known.pop(_identity(found), None)
-                else:
-                    known[_identity(found)] = found
-                yield WatchEvent(kind, found)
+                    raise from_status(found.get("code", 500), found.get("reason", ""), found.get("message", ""))
+                yield WatchEvent(kind, {"metadata": {}} | found)
 
     async def wait_for(
         self,
@@ -227,9 +243,10 @@ class KubeClient:
         """Watch one object until ``predicate`` holds of it (None: it is not there); raises ``StepTimeout``."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                found = await self.find(resource, name, namespace)
-                if predicate(found):
-                    return found
+                with contextlib.suppress(KubernetesUnavailable):
+                    # A type that is not there has no objects either, but cannot be watched.
+                    if predicate(found := await self.find(resource, name, namespace)):
+                        return found
                 # Closed here and not by the collector, so that its connection never outlives the client.
                 async with aclosing(self.watch(resource, namespace, name=name)) as events:
                     async for event in events:
@@ -241,11 +258,15 @@ class KubeClient:
         raise StepTimeout(f"{resource.kind} {name!r} was not as expected within {timeout_seconds:g} s")
 
     async def discover(self) -> Discovery:
-        """Every type the server offers, each group in its preferred version."""
+        """Every type the server offers, each group in its preferred version.
+
+        A group counts as failed when the server says so; a connection that breaks would make whole groups of living
+        objects look dead, so it is raised.
+        """
         groups: builtins.list[Object] = (await self.transport.request("GET", "/apis"))["groups"]
         wanted = [("", "v1")]
         wanted += [tuple(group["preferredVersion"]["groupVersion"].split("/")) for group in groups]
-        results = await asyncio.gather(*(self._types(*group_version) for group_version in wanted))
+        results = await side_by_side(*(self._types(*group_version) for group_version in wanted))
         resources = [resource for found in results if found is not None for resource in found]
         failed = [group for (group, _), found in zip(wanted, results, strict=True) if found is None]
         return Discovery(resources, failed)
@@ -254,7 +275,9 @@ class KubeClient:
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
             found = (await self.transport.request("GET", path))["resources"]
-        except ServiceError:
+        except (KubernetesError, KubernetesUnavailable) as error:
+            if not group or "http_status" not in error.extras:
+                raise
             return None
         return [
             Resource(group, version, entry["name"], entry["kind"], entry["namespaced"], frozenset(entry["verbs"]))
@@ -287,15 +310,38 @@ def _identity(found: Object) -> tuple[str, str]:
     return metadata.get("namespace", ""), metadata.get("name", "")
 
 
-def _changes(known: dict[tuple[str, str], Object], items: list[Object]) -> list[WatchEvent]:
-    """What a new list means for somebody who knows the old state; updates ``known``."""
+def _remember(known: dict[tuple[str, str], Object], event: WatchEvent) -> None:
+    if event.type == "DELETED":
+        known.pop(_identity(event.object), None)
+    else:
+        known[_identity(event.object)] = event.object
+
+
+def _changes(
+    known: dict[tuple[str, str], Object], items: list[Object], wanted: tuple[str, str | None]
+) -> list[WatchEvent]:
+    """What a new list means for somebody who knows the old state; updates ``known``.
+
+    An object made anew under its old name was deleted in between. If the one ``wanted`` is not there, it is told as
+    deleted even to somebody who never saw it: who waits for its end would wait for ever.
+    """
     current = {_identity(item): item for item in items}
-    events = [WatchEvent("DELETED", known.pop(key)) for key in list(known) if key not in current]
+    gone = [
+        key for key in known if key not in current or _metadata(known[key], "uid") != _metadata(current[key], "uid")
+    ]
+    events = [WatchEvent("DELETED", known.pop(key)) for key in gone]
+    namespace, name = wanted
+    if name and not items and not events:
+        events.append(WatchEvent("DELETED", {"metadata": {"name": name, "namespace": namespace}}))
     for key, item in current.items():
         before = known.get(key)
         if before is None:
             events.append(WatchEvent("ADDED", item))
-        elif before["metadata"].get("resourceVersion") != item["metadata"].get("resourceVersion"):
+        elif _metadata(before, "resourceVersion") != _metadata(item, "resourceVersion"):
             events.append(WatchEvent("MODIFIED", item))
         known[key] = item
     return events
+
+
+def _metadata(found: Object, key: str) -> Any:
+    return found["metadata"].get(key)

@@ -118,11 +118,12 @@ def _drop(holder: Object, key: str, used: Counter[str], rule: str) -> None:
 
 
 def differences(before: Object, after: Object) -> list[FieldDifference]:
-    """Fields of two normalised objects that differ, by path."""
+    """Fields of two normalised objects that differ, by path.
+
+    Of a Secret every value is masked: an annotation may hold a copy of the data, as ``kubectl apply`` makes one.
+    """
     found = list(_differences("", before, after))
-    if before.get("kind") == "Secret":
-        return [_masked(each) if each.path.startswith(("/data", "/stringData")) else each for each in found]
-    return found
+    return [_masked(each) for each in found] if before.get("kind") == "Secret" else found
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[FieldDifference]:
@@ -134,8 +135,13 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[FieldDifference
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from _differences(f"{path}/{index}", one, other)
-    elif before != after and (before or after):
+    elif before != after and not (_says_nothing(before) and _says_nothing(after)):
         yield FieldDifference(path, before, after)
+
+
+def _says_nothing(value: Any) -> bool:
+    """Absent, null and an empty list or map are the same to Kubernetes; an empty text, 0 and false are values."""
+    return value in (None, [], {})
 
 
 def _masked(difference: FieldDifference) -> FieldDifference:

@@ -7,15 +7,18 @@ one TCP connection, and the pod is looked up for each, so a restarted pod is fou
 
 import asyncio
 import contextlib
+import logging
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
 from app.errors import ServiceError
-from app.kubernetes.client import KubeClient
+from app.kubernetes.client import KubeClient, Object
 from app.kubernetes.errors import KubernetesUnavailable
 from app.kubernetes.resources import PODS, SERVICES
+
+logger = logging.getLogger(__name__)
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
@@ -55,9 +58,9 @@ class PortForward:
         self._connections.add(task)
         try:
             await self._forward(reader, writer)
-        except (ServiceError, OSError, aiohttp.ClientError):
-            # The client sees its connection closed and says what that means for it.
-            pass
+        except (ServiceError, OSError, aiohttp.ClientError) as error:
+            # The client sees its connection closed and says what that means for it; only we know why.
+            logger.warning("port-forward to Service %s failed: %s", self._service, error)
         except asyncio.CancelledError:
             pass
         finally:
@@ -80,24 +83,36 @@ class PortForward:
     async def _backend(self) -> tuple[str, int]:
         """A ready pod of the Service, and the container port behind the Service's port."""
         service = await self._client.get(SERVICES, self._service, self._namespace)
-        selector = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
+        selected = service["spec"].get("selector")
+        if not selected:
+            raise KubernetesUnavailable(f"Service {self._service!r} selects no pods")
+        selector = ",".join(f"{key}={value}" for key, value in selected.items())
         for pod in (await self._client.list(PODS, self._namespace, label_selector=selector)).items:
-            conditions = (pod.get("status") or {}).get("conditions") or []
-            if any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions):
+            if _is_ready(pod):
                 return pod["metadata"]["name"], self._target_port(service)
         raise KubernetesUnavailable(f"no ready pod behind Service {self._service!r}")
 
-    def _target_port(self, service: dict[str, object]) -> int:
-        for port in service["spec"]["ports"]:  # type: ignore[index]
+    def _target_port(self, service: Object) -> int:
+        for port in service["spec"]["ports"]:
             if port["port"] == self._port and isinstance(port.get("targetPort", self._port), int):
                 return int(port.get("targetPort", self._port))
         raise KubernetesUnavailable(f"Service {self._service!r} has no numbered target for port {self._port}")
 
 
+def _is_ready(pod: Object) -> bool:
+    """A pod that is being deleted stays Ready for a while; a connection to it would soon be cut."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
 async def _upload(reader: asyncio.StreamReader, socket: aiohttp.ClientWebSocketResponse) -> None:
-    while chunk := await reader.read(CHUNK_BYTES):
-        await socket.send_bytes(bytes([DATA]) + chunk)
-    await socket.close()
+    try:
+        while chunk := await reader.read(CHUNK_BYTES):
+            await socket.send_bytes(bytes([DATA]) + chunk)
+    finally:
+        # However the client went, the other side must hear of it, or it would wait for more for ever.
+        await socket.close()
 
 
 async def _download(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
@@ -109,7 +124,7 @@ async def _download(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.Str
         if channel not in introduced:
             introduced.add(channel)
         elif channel == ERROR:
-            return
+            raise KubernetesUnavailable(message.data[1:].decode(errors="replace")[:300])
         else:
             writer.write(message.data[1:])
             await writer.drain()
