@@ -1,0 +1,42 @@
+"""One cluster per world for the whole run; each behaviour gets a namespace of its own."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+import pytest_asyncio
+
+from app.kubernetes.resources import NAMESPACES
+from tests.contract.world import Cluster, World
+from tests.contract.worlds import WORLDS
+
+_numbers = count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(WORLDS))
+async def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """The cluster of one world."""
+    async with WORLDS[request.param](tmp_path_factory.mktemp(request.param)) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Handles on that cluster, whose stack may be asleep or not even installed."""
+    async with World(cluster, tmp_path_factory.getbasetemp()) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def awake(world: World) -> World:
+    """The same with Velero and MinIO up."""
+    await world.wake()
+    return world
+
+
+@pytest_asyncio.fixture
+async def namespace(world: World) -> str:
+    """A namespace that only this test uses; it stays until the cluster goes."""
+    name = f"contract-{next(_numbers)}"
+    await world.kube.create(NAMESPACES, {"metadata": {"name": name}})
+    return name
