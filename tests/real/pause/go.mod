@@ -1,0 +1,3 @@
+module kecs-state/real/pause
+
+go 1.21

@@ -1,0 +1,92 @@
+"""A slot: the directory, addresses and record of one real cluster; several slots can run side by side."""
+
+import json
+import os
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.real.places import SLOTS
+
+POD_NETWORK = "10.244.0.0/16"
+SERVICE_NETWORK = "10.96.0.0/16"
+DNS_ADDRESS = "10.96.0.10"
+NODE = "node"
+#: Where the node sees the host directory; another path than on the host, so that nobody takes one for the other.
+NODE_PATH = "/mnt/data"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a cluster is; ``api_port`` changes with its identity."""
+
+    name: str
+    host_directory: str
+    api_port: int
+
+    @classmethod
+    def new(cls, name: str, host_directory: str) -> "Record":
+        """A cluster that never ran."""
+        return cls(name, host_directory, random.randrange(20000, 30000))  # noqa: S311 - only to differ
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One slot, by number; whatever is below ``directory`` but ``containerd`` belongs to the cluster in it."""
+
+    number: int
+
+    @property
+    def directory(self) -> Path:
+        """Everything of this slot."""
+        return SLOTS / str(self.number)
+
+    @property
+    def cgroup(self) -> str:
+        """The control group of all its pods, below each controller."""
+        return f"kecs-real-{self.number}"
+
+    @property
+    def link(self) -> str:
+        """The host's end of the wire into the node."""
+        return f"kecs-real-{self.number}"
+
+    @property
+    def node_address(self) -> str:
+        """The node's address on that wire."""
+        return f"192.168.{240 + self.number}.1"
+
+    @property
+    def host_address(self) -> str:
+        """The host's address on that wire."""
+        return f"192.168.{240 + self.number}.2"
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return f"https://{self.node_address}:{self.record().api_port}"
+
+    def record(self) -> Record:
+        """The cluster in this slot; raises ``FileNotFoundError`` when it is empty."""
+        return Record(**json.loads((self.directory / "cluster.json").read_text()))
+
+    def write_record(self, record: Record) -> None:
+        """Replace the record."""
+        write_json(self.directory / "cluster.json", asdict(record))
+
+    def boots(self) -> int:
+        """How often this cluster was powered on."""
+        path = self.directory / "boots"
+        return int(path.read_text()) if path.exists() else 0
+
+    def count_boot(self) -> None:
+        """One more."""
+        (self.directory / "boots").write_text(str(self.boots() + 1))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(document, indent=1))
+    unfinished.rename(path)
