@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve lint format openapi bench lock clean
+.PHONY: help demo test test-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,8 +22,17 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## Stop and start a sandbox instance and show, object by object, what came back
 	@$(BIN)/python -m demo
 
-test: $(READY) ## Run every test
-	@$(BIN)/pytest
+test: $(READY) ## Run every test that needs nothing but Python
+	@$(BIN)/pytest -m "not real"
+
+test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO (root, Go; tests/real/README.md)
+	@$(BIN)/pytest -m real
+
+contract: $(READY) ## Run the contract suite in every world that this machine has
+	@$(BIN)/pytest tests/contract
+
+real-binaries: $(READY) ## Build the real components from pinned sources (about 15 minutes, once)
+	@$(BIN)/python -m tests.real build
 
 serve: $(READY) ## Serve the API on 127.0.0.1:5380 with the embedded sandbox
 	@$(BIN)/kecs-state serve --sandbox

@@ -13,7 +13,9 @@ from tests.contract.worlds import WORLDS
 _numbers = count(1)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(WORLDS))
+@pytest_asyncio.fixture(
+    scope="session", loop_scope="session", params=["sandbox", pytest.param("real", marks=pytest.mark.real)]
+)
 async def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """The cluster of one world."""
     async with WORLDS[request.param](tmp_path_factory.mktemp(request.param)) as made:

@@ -1,13 +1,41 @@
 """Who makes the cluster of each world."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from app.clusters.sandbox import SandboxClusters
+from app.ports import ClusterAccess, Mount
 from app.sandbox import supervisor
 from app.settings import ImageSettings
 from tests.contract.world import INSTANCE, Cluster
+from tests.real import cluster as real_clusters
+from tests.real.binaries import binary
+from tests.real.errors import RealError
+from tests.real.pki import kubeconfig
+from tests.real.power import OWNER_VARIABLE
+from tests.real.slot import NODE_PATH
+
+
+class RealClusters(SandboxClusters):
+    """Access and mounts, until the power driver `command` gives them."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def access(self, instance: str) -> ClusterAccess:
+        slot = real_clusters.find(instance)
+        assert slot
+        return ClusterAccess(kubeconfig(slot.directory / "pki", "admin", slot.server))
+
+    async def mounts(self, instance: str) -> list[Mount]:
+        slot = real_clusters.find(instance)
+        assert slot
+        return [Mount(NODE_PATH, slot.record().host_directory)]
 
 
 class SandboxCluster:
@@ -36,5 +64,38 @@ async def sandbox(state_dir: Path) -> AsyncIterator[Cluster]:
         await supervisor.delete(state_dir, INSTANCE)
 
 
-#: Every world that this run has.
-WORLDS = {"sandbox": sandbox}
+class RealCluster:
+    """A real Kubernetes node on this machine, with real Velero and MinIO."""
+
+    name = "real"
+    images = ImageSettings()
+
+    def __init__(self) -> None:
+        self.clusters = RealClusters()
+
+    async def recreate(self) -> None:
+        """Wiped and powered on."""
+        await asyncio.to_thread(real_clusters.wipe, INSTANCE)
+        await asyncio.to_thread(real_clusters.power_on, INSTANCE)
+
+
+@asynccontextmanager
+async def real(state_dir: Path) -> AsyncIterator[Cluster]:
+    """A new real cluster, gone at the end, however that comes."""
+    try:
+        real_clusters.require_machine()
+        binary("velero")
+    except RealError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    os.environ[OWNER_VARIABLE] = str(os.getpid())
+    await asyncio.to_thread(real_clusters.create, INSTANCE, state_dir / "host")
+    try:
+        yield RealCluster()
+    finally:
+        await asyncio.to_thread(real_clusters.delete, INSTANCE)
+
+
+#: Every world; the real one needs what tests/real/README.md says.
+WORLDS = {"sandbox": sandbox, "real": real}

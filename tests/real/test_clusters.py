@@ -17,6 +17,7 @@ from tests.real import cluster, power, requests
 from tests.real.errors import RealError
 from tests.real.slot import NODE, Slot
 
+pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 PROJECT = Path(__file__).parents[2]
 POD = {
     "apiVersion": "v1",
