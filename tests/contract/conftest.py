@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from app.kubernetes.resources import NAMESPACES
+from app.velero.stack.sleep import stack_state
 from tests.contract.world import Cluster, World
 from tests.contract.worlds import WORLDS
 
@@ -31,8 +32,9 @@ async def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> A
 
 @pytest_asyncio.fixture
 async def awake(world: World) -> World:
-    """The same with Velero and MinIO up."""
-    await world.wake()
+    """The same with Velero and MinIO up, as the first test that needed them has woken them."""
+    if await stack_state(world.kube, world.settings) != "awake":
+        await world.wake()
     return world
 
 

@@ -14,11 +14,11 @@ from app.settings import ImageSettings, StackSettings
 from app.storage.s3 import S3Credentials, S3Store
 from app.velero.bodies import custom_resource, ours
 from app.velero.client import VeleroClient
-from app.velero.models import BACKUPS, JOB_LABEL, RESTORES
+from app.velero.models import BACKUP_STORAGE_LOCATIONS, BACKUPS, JOB_LABEL, RESTORES
 from app.velero.stack import manifests
 from app.velero.stack.manifests import MinioPlace
 from app.velero.stack.sleep import sleep, stack_state
-from app.velero.stack.wake import StackContext, wake
+from app.velero.stack.wake import StackContext, _Waking, wake
 
 WAIT_SECONDS = 20
 PLACE = MinioPlace("/data", 0, 0)
@@ -203,3 +203,23 @@ async def test_definitions_are_sent_only_when_they_changed(velero: VeleroClient,
     await apply_definitions(kube, definitions())
     after = await kube.get(CRDS, BACKUPS.group_resource)
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+async def test_a_validation_within_the_same_second_as_the_last_is_seen(
+    velero: VeleroClient,  # noqa: ARG001 - its types are installed
+    kube: KubeClient,
+    context: MakeContext,
+) -> None:
+    """Velero writes whole seconds, so the new time may be the old one; a quick second wake waited for ever."""
+    waking = _Waking(context("velero"))
+    status = {"phase": "Available", "lastValidationTime": "2026-11-23T12:00:00Z"}
+    location = manifests.storage_location_manifest(StackSettings())
+    await kube.apply(BACKUP_STORAGE_LOCATIONS, location)
+    await kube.merge_patch(BACKUP_STORAGE_LOCATIONS, "default", {"status": status}, "velero")
+    await waking._forget_validation("default")
+    validated = asyncio.create_task(waking._validate("default"))
+    await asyncio.sleep(0.2)
+    assert not validated.done()
+    await kube.merge_patch(BACKUP_STORAGE_LOCATIONS, "default", {"status": status}, "velero")
+    async with asyncio.timeout(10):
+        await validated

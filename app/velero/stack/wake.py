@@ -168,13 +168,13 @@ class _Waking:
         if MINIO_POD in stuck:
             # A StatefulSet does not replace a pod that never got ready, even when its template has been mended.
             await self._remove(MINIO_POD)
-        before = await self._validated_at(DEFAULT_LOCATION)
+        await self._forget_validation(DEFAULT_LOCATION)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifests.storage_location_manifest(self._settings))
         await self._start_velero(address)
         await self._say("waiting for MinIO")
         await self._ensure_bucket()
         await self._say("waiting for Velero to validate its storage")
-        await self._validate(DEFAULT_LOCATION, before)
+        await self._validate(DEFAULT_LOCATION)
 
     async def _definitions(self) -> str:
         await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
@@ -212,23 +212,25 @@ class _Waking:
             else:
                 return
 
-    async def _validated_at(self, location: str) -> str | None:
-        found = await self._location(location)
-        return found.status.last_validation_time if found else None
+    async def _forget_validation(self, name: str) -> None:
+        """Its time counts in whole seconds, so a new validation would not show beside one of the same second."""
+        if (await self._location(name)) is not None:
+            patch = {"status": {"phase": None, "lastValidationTime": None}}
+            await self._kube.merge_patch(BACKUP_STORAGE_LOCATIONS, name, patch, self._namespace)
 
     async def _location(self, name: str) -> BackupStorageLocation | None:
         found = await self._kube.find(BACKUP_STORAGE_LOCATIONS, name, self._namespace)
         return parse_location(found) if found is not None else None
 
-    async def _validate(self, name: str, before: str | None) -> None:
-        """Until the location is Available by a validation later than ``before``.
+    async def _validate(self, name: str) -> None:
+        """Until the location is Available by a validation since the last one was forgotten.
 
         A first validation that came too early is not waited out: a changed specification brings the next at once.
         """
 
         def validated(found: dict[str, Any] | None) -> bool:
             status = parse_location(found).status if found is not None else None
-            return status is not None and status.phase == phases.AVAILABLE and status.last_validation_time != before
+            return status is not None and status.phase == phases.AVAILABLE and status.last_validation_time is not None
 
         now = await self._kube.find(BACKUP_STORAGE_LOCATIONS, name, self._namespace)
         if not validated(now):
@@ -256,10 +258,10 @@ class _Waking:
         await self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials))
         address = await self._start_minio()
         await while_watching(self._ensure_bucket(), raise_on_trouble(self._kube, self._settings))
-        before = await self._validated_at(ADOPTED_LOCATION)
+        await self._forget_validation(ADOPTED_LOCATION)
         manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
-        await self._validate(ADOPTED_LOCATION, before)
+        await self._validate(ADOPTED_LOCATION)
         return ADOPTED_LOCATION
 
     async def _say(self, doing: str) -> None:
