@@ -74,6 +74,10 @@ def power_driver(settings: Settings) -> Clusters:
         from app.clusters.sandbox import SandboxClusters
 
         return SandboxClusters(settings.home_directory)
+    if settings.command is not None and settings.driver == "command":
+        from app.clusters.command import CommandClusters
+
+        return CommandClusters(settings.command)
     raise NotSupported(
         "the k3d power driver is not built yet",
         remedy="Try the service on the embedded sandbox: kecs-state serve --sandbox.",

@@ -5,9 +5,9 @@ for example ``KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS=30``.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: Where the sandbox keeps everything, so that nothing of it ever lies below ``~/.kecs``.
@@ -81,6 +81,37 @@ class WorkflowSettings(BaseModel):
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
 
 
+#: A command as a list of arguments; ``{name}`` stands for the instance's name.
+CommandTemplate = Annotated[list[str], Field(min_length=1)]
+
+
+class CommandSettings(BaseModel):
+    """The commands of the driver ``command``; their contract is docs/drivers.md."""
+
+    list: CommandTemplate
+    state: CommandTemplate
+    start: CommandTemplate
+    stop: CommandTemplate
+    """``{drain}`` stands for ``true`` or ``false``."""
+    access: CommandTemplate
+    mounts: CommandTemplate
+    list_seconds: float = Field(default=10, gt=0)
+    """Deadlines: after them a command is ended with its process group."""
+    state_seconds: float = Field(default=10, gt=0)
+    start_seconds: float = Field(default=100, gt=0)
+    """Below ``workflow.power_timeout_seconds``, so that the problem names the command."""
+    stop_seconds: float = Field(default=100, gt=0)
+    access_seconds: float = Field(default=10, gt=0)
+    mounts_seconds: float = Field(default=10, gt=0)
+
+    @field_validator("state", "start", "stop", "access", "mounts")
+    @classmethod
+    def _say_which_instance(cls, template: CommandTemplate) -> CommandTemplate:
+        if not any("{name}" in argument for argument in template):
+            raise ValueError("no argument says {name}, so it could only ever mean one instance")
+        return template
+
+
 class Settings(BaseSettings):
     """The service's settings."""
 
@@ -90,8 +121,10 @@ class Settings(BaseSettings):
     """KECS's directory; instances lie in ``instances/``, ours in ``state/``."""
     database_url: SecretStr | None = None
     """SQLAlchemy URL; default is SQLite in ``<home>/state/state.db``."""
-    driver: Literal["k3d", "sandbox"] = "k3d"
+    driver: Literal["k3d", "command", "sandbox"] = "k3d"
     """The power driver. ``sandbox`` is never chosen silently."""
+    command: CommandSettings | None = None
+    """Only for ``driver: command``, and then needed."""
     sandbox_state_dir: Path = SANDBOX_STATE_DIRECTORY
     """Only for ``driver: sandbox``: its clusters, and then also the home of everything else."""
     log_level: str = "INFO"
@@ -99,6 +132,12 @@ class Settings(BaseSettings):
     server: ServerSettings = Field(default_factory=ServerSettings)
     stack: StackSettings = Field(default_factory=StackSettings)
     workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
+
+    @model_validator(mode="after")
+    def _command_driver_has_commands(self) -> Self:
+        if self.driver == "command" and self.command is None:
+            raise ValueError("driver: 'command' needs its six commands, KECS_STATE_COMMAND__LIST and so on")
+        return self
 
     @property
     def home_directory(self) -> Path:

@@ -108,16 +108,21 @@ def sandbox(context: typer.Context) -> None:
 def _settings(**chosen: Any) -> "Settings":
     """The settings in force; a variable that cannot be read is a usage error naming it."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from app.settings import Settings
 
     try:
         return Settings(**chosen)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-        raise CommandError(
-            "Wrong setting", "; ".join(found), remedy="Look at the KECS_STATE_ variables.", code=Exit.USAGE
-        ) from None
+        found = [": ".join(filter(None, (".".join(map(str, entry["loc"])), entry["msg"]))) for entry in error.errors()]
+        raise _wrong_setting("; ".join(found)) from None
+    except SettingsError as error:
+        raise _wrong_setting(f"{error}: lists and groups are written as JSON") from None
+
+
+def _wrong_setting(detail: str) -> CommandError:
+    return CommandError("Wrong setting", detail, remedy="Look at the KECS_STATE_ variables.", code=Exit.USAGE)
 
 
 def _given(**options: Any) -> dict[str, Any]:

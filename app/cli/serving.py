@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 
 #: Requests that still wait (long polls) are cut off after this; jobs are journaled and need no grace here.
 GRACE_SECONDS = 2
+#: How each driver is announced.
+_WORLDS = {
+    "k3d": "k3d",
+    "command": "clusters switched by commands of yours",
+    "sandbox": "with the embedded SANDBOX: no cluster here is real",
+}
 
 
 def run_service(settings: Settings) -> None:
@@ -95,8 +101,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         host, port = self._settings.server.host, self._settings.server.port
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        world = "with the embedded SANDBOX: no cluster here is real" if self._settings.driver == "sandbox" else "k3d"
-        typer.echo(f"kecs-state serves {url} ({world}); Swagger UI at {url}/docs")
+        typer.echo(f"kecs-state serves {url} ({_WORLDS[self._settings.driver]}); Swagger UI at {url}/docs")
         sys.stdout.flush()
 
     @contextlib.contextmanager

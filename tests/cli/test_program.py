@@ -51,15 +51,23 @@ async def test_serve_refuses_what_it_must(tmp_path: Path, arguments: list[str], 
     assert not (tmp_path / "home").exists()
 
 
-async def test_a_wrong_setting_is_named() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("SERVER__PORT", "many", "server.port"),
+        ("COMMAND__STATE", "power state", '"command"'),
+        ("DRIVER", "command", "needs its six commands"),
+    ],
+)
+async def test_a_wrong_setting_is_named(variable: str, value: str, named: str) -> None:
     """An environment variable that cannot be read is an error, not a traceback."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli.main", "settings", stderr=asyncio.subprocess.PIPE,
-        env=environment("") | {"KECS_STATE_SERVER__PORT": "many"},
+        env=environment("") | {f"KECS_STATE_{variable}": value},
     )  # fmt: skip
     _, err = await process.communicate()
     assert process.returncode == 2
-    assert "server.port" in err.decode()
+    assert named in err.decode()
     assert "Traceback" not in err.decode()
 
 

@@ -1,0 +1,54 @@
+"""Settings as the environment gives them."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+VERBS = ("list", "state", "start", "stop", "access", "mounts")
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The driver ``command`` with all it needs."""
+    variables = {f"KECS_STATE_COMMAND__{verb.upper()}": json.dumps(["power", verb, "{name}"]) for verb in VERBS}
+    variables["KECS_STATE_DRIVER"] = "command"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.mark.usefixtures("variables")
+def test_commands_and_deadlines_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists of arguments as JSON, seconds as numbers."""
+    monkeypatch.setenv("KECS_STATE_COMMAND__START_SECONDS", "300")
+    command = Settings().command
+    assert command is not None
+    assert (command.stop, command.start_seconds) == (["power", "stop", "{name}"], 300)
+
+
+@pytest.mark.usefixtures("variables")
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_of_the_six_commands_is_needed(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """The problem names the one that is missing."""
+    monkeypatch.delenv(f"KECS_STATE_COMMAND__{verb.upper()}")
+    with pytest.raises(ValidationError, match=rf"command\.{verb}"):
+        Settings()
+
+
+@pytest.mark.usefixtures("variables")
+@pytest.mark.parametrize("value", ["[]", '["power", "state"]'])
+def test_a_command_without_arguments_or_name_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """It could not be run, or would mean one instance for all."""
+    monkeypatch.setenv("KECS_STATE_COMMAND__STATE", value)
+    with pytest.raises(ValidationError, match=r"command\.state"):
+        Settings()
+
+
+def test_the_driver_command_needs_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said when the service begins, not at the first stop."""
+    monkeypatch.setenv("KECS_STATE_DRIVER", "command")
+    with pytest.raises(ValidationError, match="six commands"):
+        Settings()
