@@ -8,34 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from app.clusters.command import CommandClusters
 from app.clusters.sandbox import SandboxClusters
-from app.ports import ClusterAccess, Mount
 from app.sandbox import supervisor
 from app.settings import ImageSettings
 from tests.contract.world import INSTANCE, Cluster
 from tests.real import cluster as real_clusters
 from tests.real.binaries import binary
+from tests.real.commands import command_settings
 from tests.real.errors import RealError
-from tests.real.pki import kubeconfig
 from tests.real.power import OWNER_VARIABLE
-from tests.real.slot import NODE_PATH
-
-
-class RealClusters(SandboxClusters):
-    """Access and mounts, until the power driver `command` gives them."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def access(self, instance: str) -> ClusterAccess:
-        slot = real_clusters.find(instance)
-        assert slot
-        return ClusterAccess(kubeconfig(slot.directory / "pki", "admin", slot.server))
-
-    async def mounts(self, instance: str) -> list[Mount]:
-        slot = real_clusters.find(instance)
-        assert slot
-        return [Mount(NODE_PATH, slot.record().host_directory)]
 
 
 class SandboxCluster:
@@ -71,7 +53,7 @@ class RealCluster:
     images = ImageSettings()
 
     def __init__(self) -> None:
-        self.clusters = RealClusters()
+        self.clusters = CommandClusters(command_settings())
 
     async def recreate(self) -> None:
         """Wiped and powered on."""
