@@ -45,13 +45,11 @@ async def _run(world: World, resource: Resource, name: str, spec: Object) -> Obj
 
 async def ended(world: World, resource: Resource, name: str) -> Object:
     """Once its phase is one of the four that are final."""
-    return await world.kube.wait_for(
-        resource,
-        name,
-        lambda found: found is not None and phase(found) in _TERMINAL,
-        namespace=VELERO,
-        timeout_seconds=SECONDS,
+    found = await world.kube.wait_for(
+        resource, name, VELERO, lambda one: one is not None and phase(one) in _TERMINAL, timeout_seconds=SECONDS
     )
+    assert found is not None
+    return found
 
 
 def phase(found: Object) -> str:

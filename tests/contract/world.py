@@ -3,6 +3,7 @@
 What differs between worlds is only who makes the cluster; every behaviour is seen over the wire.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -15,14 +16,17 @@ import aiohttp
 
 from app.kubernetes.client import KubeClient
 from app.kubernetes.port_forward import PortForward
+from app.kubernetes.resources import PODS
 from app.ports import Clusters
 from app.settings import ImageSettings, StackSettings
 from app.storage.s3 import S3Credentials, S3Store
 from app.velero.client import VeleroClient
+from app.velero.stack.freshness import VELERO_PODS
 from app.velero.stack.wake import StackContext, wake
 
 KEYS = S3Credentials("contract-user", "not-a-real-secret")
-INSTANCE = "contract"
+#: Of this run, since real clusters of two runs must not meet.
+INSTANCE = f"contract-{os.getpid()}"
 
 
 class Cluster(Protocol):
@@ -109,6 +113,25 @@ class World:
                 crd_cache=self.scratch / "crds.json",
                 open_store=open_store,
             )
+        )
+
+    async def restart_velero(self) -> None:
+        """Its pod ended, and the one that follows ready."""
+        pods = (await self.kube.list(PODS, "velero", label_selector=VELERO_PODS)).items
+        old = {pod["metadata"]["uid"] for pod in pods}
+        for pod in pods:
+            await self.kube.delete(PODS, pod["metadata"]["name"], "velero", grace_seconds=0)
+        async with asyncio.timeout(60):
+            while not await self._another_is_ready(old):
+                await asyncio.sleep(0.1)
+
+    async def _another_is_ready(self, old: set[str]) -> bool:
+        pods = (await self.kube.list(PODS, "velero", label_selector=VELERO_PODS)).items
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for pod in pods
+            if pod["metadata"]["uid"] not in old
+            for condition in (pod.get("status") or {}).get("conditions") or []
         )
 
     async def http(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:

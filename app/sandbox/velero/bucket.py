@@ -18,9 +18,16 @@ _CONFIG_KEYS = {
     "caCert",
 }  # fmt: skip
 
+#: A real Velero saw a MinIO that came up three seconds after it (measured).
+PATIENCE_SECONDS = 3.0
+
 
 class StoreError(Exception):
     """The store could not be used; the text is what Velero would put into a status."""
+
+
+class UnknownHost(StoreError):
+    """Nobody listens there, or not yet."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Endpoints:
             return f"{parts.scheme}://{known}"
         if parts.hostname in {"127.0.0.1", "localhost", "::1"}:
             return url
-        raise StoreError(f"dial tcp: lookup {parts.hostname}: no such host")
+        raise UnknownHost(f"dial tcp: lookup {parts.hostname}: no such host")
 
     def _read(self) -> dict[str, str]:
         if self._path is None:
@@ -184,9 +191,20 @@ class Buckets:
             raise StoreError(f"config has invalid keys {unknown}; valid keys are {sorted(_CONFIG_KEYS)}")
         if not config.get("region"):
             raise StoreError("operation error S3: region could not be determined")
-        url = self._endpoints.resolve(config.get("s3Url", ""))
+        url = await self._resolve(config.get("s3Url", ""))
         client = await self._client(url, config["region"], keys)
         return Bucket(client, storage.get("bucket", ""), storage.get("prefix") or "")
+
+    async def _resolve(self, url: str) -> str:
+        """A store that comes up seconds after the server is found: the plugin's SDK tries three times."""
+        until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._endpoints.resolve(url)
+            except UnknownHost:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.05)
 
     async def _client(self, url: str, region: str, keys: Keys) -> Any:
         async with self._lock:

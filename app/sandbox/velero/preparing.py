@@ -20,7 +20,8 @@ _NAMESPACES = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False
 _SNAPSHOT_KINDS = ["volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io"]
 _MIXED = (
     "include-resources, exclude-resources and include-cluster-resources are old filter parameters.\n"
-    "They cannot be used with include-exclude policies or the cluster- and namespace-scoped resource filters"
+    "include-cluster-scoped-resources, exclude-cluster-scoped-resources, include-namespace-scoped-resources and "
+    "exclude-namespace-scoped-resources are new filter parameters.\nThey cannot be used together"
 )
 
 

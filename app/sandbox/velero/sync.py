@@ -52,7 +52,9 @@ class BackupSync:
     async def _sync(self, location: Object) -> None:
         try:
             bucket = await open_bucket(self._world, location)
-            stored = set(await bucket.names_below(layout.BACKUPS))
+            # SeaweedFS keeps a folder whose last object is gone, MinIO does not.
+            folders = await bucket.names_below(layout.BACKUPS)
+            stored = {name for name in folders if await bucket.keys(f"{layout.BACKUPS}{name}/")}
             known = await self._world.api.list(BACKUPS, self._world.options.namespace)
             names = {name_of(backup) for backup in known.items}
             for name in sorted(stored - names):

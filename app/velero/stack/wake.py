@@ -215,7 +215,7 @@ class _Waking:
     async def _forget_validation(self, name: str) -> None:
         """Its time counts in whole seconds, so a new validation would not show beside one of the same second."""
         if (await self._location(name)) is not None:
-            patch = {"status": {"phase": None, "lastValidationTime": None}}
+            patch = {"status": {"lastValidationTime": None}}
             await self._kube.merge_patch(BACKUP_STORAGE_LOCATIONS, name, patch, self._namespace)
 
     async def _location(self, name: str) -> BackupStorageLocation | None:
