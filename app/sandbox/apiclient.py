@@ -1,5 +1,6 @@
 """The Kubernetes API as the emulator uses it: plain requests with aiohttp, raw dictionaries."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -15,6 +16,8 @@ from app.sandbox.objects import Object
 
 PAGE_SIZE = 500
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+#: A new type answers 429 for some milliseconds.
+_PATIENCE_SECONDS = 0.02
 _WATCH_SECONDS = 280
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_WATCH_SECONDS + 30)
 
@@ -114,14 +117,18 @@ class KubernetesApi:
     ) -> Object:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": content_type}
-        async with self._session.request(
-            method, self._server + path, params=query, data=data, headers=headers
-        ) as response:
-            raw = await response.read()
-            if response.status >= 400:
-                raise _error(response.status, raw)
-            parsed: Object = json.loads(raw)
-            return parsed
+        while True:
+            async with self._session.request(
+                method, self._server + path, params=query, data=data, headers=headers
+            ) as response:
+                raw = await response.read()
+            if response.status != 429:
+                break
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        if response.status >= 400:
+            raise _error(response.status, raw)
+        parsed: Object = json.loads(raw)
+        return parsed
 
     async def get(self, resource: ResourceType, name: str, namespace: str = "") -> Object:
         return await self.request("GET", resource.path(namespace, name))

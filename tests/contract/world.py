@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -137,7 +138,7 @@ class World:
     async def http(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request as it is, for what no client of ours would send; text is sent as it stands."""
         async with self._session() as (session, url, tls):
-            data = body if isinstance(body, str | bytes | None) else json.dumps(body)
+            data = body if isinstance(body, str | bytes | BytesIO | None) else json.dumps(body)
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
             async with session.request(method, url + path, data=data, headers=sent, ssl=tls) as response:
                 return Answer(response.status, response.headers, await response.text(errors="replace"))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import ssl
 import uuid
 from typing import Any
 
@@ -86,7 +87,7 @@ class Webhooks:
         said = f'admission webhook "{name}" denied the request'
         said += f": {message}" if message else " without explanation"
         code = status.get("code")
-        code = code if isinstance(code, int) and 400 <= code < 600 else 403 if code is None else 400
+        code = code if isinstance(code, int) and 400 <= code < 600 else 400
         reason = str(status.get("reason") or {403: "Forbidden", 400: "BadRequest"}.get(code, ""))
         raise Failure(code, reason, said)
 
@@ -98,16 +99,17 @@ class Webhooks:
         timeout = aiohttp.ClientTimeout(total=seconds)
         shown = f'failed to call webhook: Post "{url}?timeout={seconds}s"'
         try:
+            trusted = ssl.create_default_context(cadata=_ca_of(config))
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(str(url), json=review, params={"timeout": f"{seconds}s"}, ssl=False) as response,
+                session.post(str(url), json=review, params={"timeout": f"{seconds}s"}, ssl=trusted) as response,
             ):
                 if response.status != 200:
                     raise _Unreachable(f"{shown}: the server answered with status {response.status}")
                 answer = await response.json(content_type=None)
         except TimeoutError as error:
             raise _Unreachable(f"{shown}: context deadline exceeded") from error
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, ssl.SSLError, ValueError) as error:
             raise _Unreachable(f"{shown}: {error}") from error
         found = answer.get("response") if isinstance(answer, dict) else None
         if not isinstance(found, dict) or found.get("uid") != review["request"]["uid"]:
@@ -122,6 +124,12 @@ class Webhooks:
         if self._store.get(Key("services", str(namespace), str(name))) is None:
             return f'{shown}: service "{name}" not found'
         return f'{shown}: no endpoints available for service "{name}"'
+
+
+def _ca_of(config: Object) -> str | None:
+    """The authority a webhook's certificate must be of; None for those this machine trusts."""
+    bundle = base64.b64decode(str(config.get("caBundle") or ""))
+    return bundle.decode("ascii") or None
 
 
 def _rule_holds(rule: Any, kind: Kind, operation: str, subresource: str) -> bool:

@@ -1,6 +1,6 @@
 """Server-side apply: who owns which field, and what an applied configuration changes.
 
-Owners are kept for appliers and, from the first apply on, for everyone who changes an applied object otherwise.
+Owners are kept for appliers and for everyone who writes otherwise; only the server's own objects have none at first.
 """
 
 import json
@@ -44,8 +44,15 @@ def apply(live: Object | None, applied: Object, manager: str, *, force: bool) ->
     return merged
 
 
+def note_creation(obj: Object, manager: str) -> None:
+    """Everything is its maker's, who did not apply it."""
+    owners = _Owners(None)
+    owners.add(manager, "Update", set(_leaves(obj)))
+    obj["metadata"]["managedFields"] = owners.entries(obj.get("apiVersion"))
+
+
 def note_update(before: Object, after: Object, manager: str) -> None:
-    """Moves the fields a plain write changed to its manager; only where somebody has applied."""
+    """Moves the fields a plain write changed to its manager; not of what the server has made itself."""
     if not before["metadata"].get("managedFields"):
         return
     old, new = _leaves(before), _leaves(after)

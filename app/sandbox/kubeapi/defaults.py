@@ -3,7 +3,9 @@
 import base64
 from collections.abc import Callable
 
+from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, entries, mapping, metadata_of
+from app.sandbox.kubeapi.schemas import conform
 
 # Spec-less status that every new object of the kind begins with.
 _FIRST_STATUS: dict[str, Object] = {
@@ -15,9 +17,11 @@ _FIRST_STATUS: dict[str, Object] = {
 }
 
 
-def fill_in(storage: str, obj: Object) -> None:
+def fill_in(kind: Kind, obj: Object) -> None:
     """Defaults of a new or changed object, in place; running it twice changes nothing more."""
-    function = _DEFAULTS.get(storage)
+    if kind.schema is not None:
+        conform(kind.schema, obj)
+    function = _DEFAULTS.get(kind.storage)
     if function is not None:
         function(obj)
 
@@ -210,6 +214,9 @@ def _webhooks(obj: Object) -> None:
                 namespaceSelector={},
                 objectSelector={},
             )
+            for rule in entries(webhook, "rules"):
+                if isinstance(rule, dict):
+                    _set(rule, scope="*")
 
 
 _DEFAULTS: dict[str, Callable[[Object], None]] = {

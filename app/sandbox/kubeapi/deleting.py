@@ -81,13 +81,7 @@ class Deleter:
         name = before.key.name
         if name in _UNDELETABLE:
             raise forbidden("namespaces", name, "this namespace may not be deleted")
-        if before.deleting:
-            why = (
-                "The system is ensuring all content is removed from this namespace. "
-                "Upon completion, this namespace will automatically be purged by the system."
-            )
-            raise conflict("namespaces", name, why)
-        if options.dry_run:
+        if options.dry_run or before.deleting:
             return before
         after = copy_of(before.obj)
         after["metadata"]["deletionTimestamp"] = timestamp()

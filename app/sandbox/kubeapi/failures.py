@@ -1,5 +1,6 @@
 """Every refusal as the ``metav1.Status`` the real API server answers with."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from app.sandbox.kubeapi.objects import Object
@@ -76,6 +77,10 @@ def expired(message: str) -> Failure:
     return Failure(410, "Expired", message)
 
 
+def too_many_requests(message: str) -> Failure:
+    return Failure(429, "TooManyRequests", message, {"retryAfterSeconds": 1})
+
+
 def unsupported_media_type(content_type: str) -> Failure:
     message = f"the body of the request was in an unknown format - unsupported content type: {content_type}"
     return Failure(415, "UnsupportedMediaType", message)
@@ -103,6 +108,19 @@ class Flaw(tuple[str, str, str]):
     @classmethod
     def required(cls, path: str, why: str = "") -> "Flaw":
         return cls((path, "FieldValueRequired", f"Required value{': ' + why if why else ''}"))
+
+    @classmethod
+    def too_long(cls, path: str, most_bytes: int) -> "Flaw":
+        return cls((path, "FieldValueTooLong", f"Too long: may not be more than {most_bytes} bytes"))
+
+    @classmethod
+    def forbidden(cls, path: str, why: str) -> "Flaw":
+        return cls((path, "FieldValueForbidden", f"Forbidden: {why}"))
+
+    @classmethod
+    def unsupported(cls, path: str, value: Any, supported: Iterable[str]) -> "Flaw":
+        shown = ", ".join(f'"{one}"' for one in supported)
+        return cls((path, "FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {shown}'))
 
 
 def invalid(kind: str, group: str, name: str, flaws: list[Flaw]) -> Failure:

@@ -136,7 +136,11 @@ class Housekeeping:
             lambda _: DeleteOptions(),
         )
         namespace = self._store.get(namespace.key)
-        if namespace is None or any(True for _ in self._store.in_namespace(name)):
+        if namespace is None:
+            return
+        left = list(self._store.in_namespace(name))
+        if left:
+            self._tell(namespace, left)
             return
         after = copy_of(namespace.obj)
         spec = mapping(after, "spec")
@@ -146,6 +150,38 @@ class Housekeeping:
                 self._store.put(namespace.key, after)
             return
         self._store.remove(namespace)
+
+    def _tell(self, namespace: Record, left: list[Record]) -> None:
+        """Writes down what keeps a namespace from going; nothing when that is known already."""
+        finalizers = {one for record in left for one in entries(record.metadata, "finalizers")}
+        told = {
+            "NamespaceDeletionDiscoveryFailure": (
+                False,
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
+            "NamespaceContentRemaining": (
+                True,
+                "SomeResourcesRemain",
+                f"Some resources are remaining: {', '.join(sorted({record.key.storage for record in left}))}",
+            ),
+            "NamespaceFinalizersRemaining": (
+                bool(finalizers),
+                "SomeFinalizersRemain" if finalizers else "ContentHasNoFinalizers",
+                f"Some content in the namespace has finalizers remaining: {', '.join(sorted(finalizers))}",
+            ),
+        }
+        conditions = [
+            {"type": name, "status": str(holds), "reason": reason, "message": message}
+            for name, (holds, reason, message) in told.items()
+        ]
+        known = entries(mapping(namespace.obj, "status"), "conditions")
+        if [{field: one.get(field) for field in conditions[0]} for one in known] == conditions:
+            return
+        after = copy_of(namespace.obj)
+        stamped = [{**one, "lastTransitionTime": timestamp()} for one in conditions]
+        after["status"] = {**mapping(after, "status"), "conditions": stamped}
+        self._store.put(namespace.key, after)
 
     async def _collect(self, uid: str) -> None:
         """Background deletion of everything whose owners are all gone."""

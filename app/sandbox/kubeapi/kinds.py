@@ -1,9 +1,9 @@
 """What is served: one ``Kind`` per group, version and resource, and the built-in table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from app.sandbox.kubeapi.objects import encode
+from app.sandbox.kubeapi.objects import Object, encode
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -26,6 +26,8 @@ class Kind:
     shared_storage: str = ""
     categories: tuple[str, ...] = ()
     list_kind: str = ""
+    review: bool = False
+    schema: Object | None = field(default=None, hash=False, compare=False)
 
     @property
     def resource(self) -> str:
@@ -52,7 +54,7 @@ class Kind:
             "singularName": self.singular or self.kind.lower(),
             "namespaced": self.namespaced,
             "kind": self.kind,
-            "verbs": [verb for verb in VERBS if verb != "deletecollection" or self.resource != "namespaces"],
+            "verbs": self._verbs(),
         }
         if self.short_names:
             entry["shortNames"] = list(self.short_names)
@@ -60,8 +62,14 @@ class Kind:
             entry["categories"] = list(self.categories)
         return entry
 
+    def _verbs(self) -> list[str]:
+        if self.review:
+            return ["create"]
+        return [verb for verb in VERBS if verb != "deletecollection" or self.resource != "namespaces"]
 
-# group/version -> "plural Kind shortnames flags": N namespaced, S status subresource, X scale, G generation.
+
+# group/version -> "plural Kind shortnames flags": N namespaced, S status subresource, X scale, G generation,
+# R a review, which is only asked for.
 _TABLE = {
     "v1": """
         configmaps ConfigMap cm N
@@ -79,6 +87,10 @@ _TABLE = {
         secrets Secret - N
         serviceaccounts ServiceAccount sa N
         services Service svc NS""",
+    "authentication.k8s.io/v1": "tokenreviews TokenReview - R",
+    "authorization.k8s.io/v1": """
+        selfsubjectaccessreviews SelfSubjectAccessReview - R
+        subjectaccessreviews SubjectAccessReview - R""",
     "apiregistration.k8s.io/v1": "apiservices APIService - S",
     "apps/v1": """
         controllerrevisions ControllerRevision - N
@@ -140,6 +152,7 @@ def _kind(group_version: str, row: str) -> Kind:
         has_status="S" in flags,
         has_scale="X" in flags,
         has_generation="G" in flags,
+        review="R" in flags,
         # Events are one set of objects under two names.
         shared_storage="events" if plural == "events" else "",
         categories=("all",) if resource in _IN_ALL else (),

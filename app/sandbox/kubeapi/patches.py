@@ -66,9 +66,9 @@ def json_patch(target: Object, operations: Any) -> Object:
         raise bad_request("json patch: the body must be a list of operations")
     try:
         patched = jsonpatch.apply_patch(copy_of(target), operations)
-    except (jsonpatch.InvalidJsonPatch, TypeError, AttributeError) as error:
+    except (TypeError, AttributeError) as error:
         raise bad_request(f"json patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+    except (jsonpatch.InvalidJsonPatch, jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Failure(
             422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
         ) from error

@@ -30,6 +30,8 @@ async def log_text(store: Store, pod: Record, query: Mapping[str, str]) -> web.R
         raise bad_request(f"container {container} is not valid for pod {pod.key.name}")
     if not container and len(containers) > 1:
         raise bad_request(f"a container name must be specified for pod {pod.key.name}, choose one of: {containers}")
+    if not mapping(pod.obj, "spec").get("nodeName"):
+        return web.Response(status=204)
     tail = number(query, "tailLines")
     url = f"{_kubelet_url(store, pod)}/logs/{pod.key.namespace}/{pod.key.name}/{container or '_'}"
     text = (await _ask(url)).decode(errors="replace")

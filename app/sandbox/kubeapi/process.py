@@ -69,7 +69,7 @@ async def serve(directory: Path, port: int, history: int) -> None:
 def _assemble(store: Store, watches: Watches, token: str, ca: str) -> tuple[ApiServer, Housekeeping]:
     registry = Registry()
     for record in store.records(definitions.STORAGE):
-        registry.define(record.obj)
+        registry.define(record.obj, fresh=False)
 
     def follow_definitions(change: Change) -> None:
         if change.after.key.storage == definitions.STORAGE:
@@ -80,6 +80,7 @@ def _assemble(store: Store, watches: Watches, token: str, ca: str) -> tuple[ApiS
     deleter = Deleter(store, webhooks)
     housekeeping = Housekeeping(store, registry, deleter, ca)
     bootstrap(store, registry, housekeeping, ca)
+    store.forget_history()
     housekeeping.begin()
     return ApiServer(store, registry, Writer(store, webhooks), deleter, watches, token), housekeeping
 

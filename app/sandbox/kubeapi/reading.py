@@ -45,7 +45,10 @@ def _body(kind: Kind, record: Record) -> str:
 def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, token: str, partial: bool) -> str:
     """One page in JSON. Items of built-in kinds carry no kind and apiVersion, as ever in Kubernetes."""
     version, after = _read_token(store, token) if token else (store.version, None)
-    records = [record for record in store.records(kind.storage, selection.namespace) if selection.holds(record)]
+    then = store.records(kind.storage, selection.namespace)
+    if version != store.version:
+        then = store.records_at(version, kind.storage, selection.namespace)
+    records = [record for record in then if selection.holds(record)]
     if after is not None:
         records = [record for record in records if (record.key.namespace, record.key.name) > after]
     metadata: dict[str, object] = {"resourceVersion": str(version)}

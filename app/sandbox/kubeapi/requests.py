@@ -8,7 +8,7 @@ import yaml
 from aiohttp import web
 
 from app.sandbox.kubeapi.deleting import DeleteOptions
-from app.sandbox.kubeapi.failures import Failure, bad_request, unsupported_media_type
+from app.sandbox.kubeapi.failures import Failure, Flaw, bad_request, invalid, unsupported_media_type
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, mapping
 from app.sandbox.kubeapi.reading import Selection
@@ -78,12 +78,30 @@ def selection(query: Mapping[str, str], found: Target) -> Selection:
     return Selection(namespace, label_selector(query.get("labelSelector", "")), field_selector(fields, found.kind))
 
 
+def check_version(query: Mapping[str, str], newest: int) -> None:
+    """Of a list: any version of the past is good enough; raises the 504 for one that is not there yet."""
+    wanted = number(query, "resourceVersion") or 0
+    if wanted > newest:
+        message = f"Timeout: Too large resource version: {wanted}, current: {newest}"
+        causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+        raise Failure(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
+
+
 def write_options(request: web.Request) -> WriteOptions:
     manager = request.query.get("fieldManager") or request.headers.get("User-Agent", "").partition("/")[0] or "unknown"
-    return WriteOptions(_dry_run(request.query.get("dryRun")), manager, flag(request.query, "force"))
+    return WriteOptions(
+        dry_run=_dry_run(request.query.get("dryRun")),
+        manager=manager,
+        force=flag(request.query, "force"),
+        patching=request.method == "PATCH",
+        strict=request.query.get("fieldValidation") == "Strict",
+    )
 
 
 def watch_options(query: Mapping[str, str], *, partial: bool) -> WatchOptions:
+    if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid("ListOptions", "meta.k8s.io", "", [Flaw.forbidden("resourceVersionMatch", why)])
     return WatchOptions(
         resource_version=number(query, "resourceVersion") or 0,
         seconds=number(query, "timeoutSeconds"),
@@ -119,7 +137,7 @@ def _dry_run(value: Any) -> bool:
     if value is None or value == "":
         return False
     if value != "All":
-        raise bad_request(f'dryRun: Unsupported value: "{value}": supported values: "All"')
+        raise Failure(422, "Invalid", f'dryRun: Unsupported value: "{value}": supported values: "All"')
     return True
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.sandbox.kubeapi.failures import bad_request
+from app.sandbox.kubeapi.failures import Flaw, bad_request, invalid
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, at, mapping
 
@@ -28,8 +28,11 @@ def scale_of(kind: Kind, obj: Object) -> Object:
 def patched_scale(scale: Object, wanted: Any) -> Object:
     """``wanted`` if it is a scale at all; keeps the resourceVersion it names."""
     replicas = at(wanted, "spec.replicas") if isinstance(wanted, dict) else None
-    if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
-        raise bad_request("spec.replicas: must be a number greater than or equal to 0")
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        raise bad_request("spec.replicas: must be a number")
+    if replicas < 0:
+        flaw = Flaw.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise invalid("Scale", "autoscaling", str(scale["metadata"].get("name", "")), [flaw])
     version = mapping(wanted, "metadata").get("resourceVersion")
     return {**scale, "spec": {"replicas": replicas}, "metadata": {**scale["metadata"], "resourceVersion": version}}
 

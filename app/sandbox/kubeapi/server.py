@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from app.sandbox.kubeapi import event_forms, pods
+from app.sandbox.kubeapi.aggregation import refuse_remote, remote_groups
 from app.sandbox.kubeapi.deleting import Deleter, deleted_status
 from app.sandbox.kubeapi.failures import (
     Failure,
@@ -17,6 +18,7 @@ from app.sandbox.kubeapi.failures import (
     method_not_allowed,
     no_such_path,
     not_found,
+    too_many_requests,
     unauthorized,
     unsupported_media_type,
 )
@@ -28,6 +30,7 @@ from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.requests import (
     Target,
     body_of,
+    check_version,
     delete_options,
     flag,
     number,
@@ -54,6 +57,7 @@ _PATCHES: dict[str, Callable[[Object, Any], Any]] = {
     "application/strategic-merge-patch+json": strategic_merge_patch,
 }
 _Handlers = Mapping[str, Callable[[web.Request, Target], Awaitable[web.StreamResponse]]]
+_MOST_BYTES = 3 * 1024 * 1024
 _HEALTH = frozenset({"readyz", "livez", "healthz"})
 log = logging.getLogger(__name__)
 
@@ -72,7 +76,7 @@ class ApiServer:
         self._authorization = f"Bearer {token}".encode()
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=8 * 1024 * 1024)
+        application = web.Application(client_max_size=_MOST_BYTES)
         application.router.add_route("*", "/{path:.*}", self._answer)
         return application
 
@@ -80,7 +84,10 @@ class ApiServer:
         try:
             return await self._dispatch(request)
         except Failure as failure:
-            return _json(encode(failure.status()), failure.code)
+            answer = _json(encode(failure.status()), failure.code)
+            if failure.code == 429:
+                answer.headers["Retry-After"] = "1"
+            return answer
         except web.HTTPRequestEntityTooLarge:
             return _json(encode(Failure(413, "RequestEntityTooLarge", "Request entity too large").status()), 413)
         except Exception as error:
@@ -94,9 +101,14 @@ class ApiServer:
             raise unauthorized()
         if path.partition("/")[0] in _HEALTH:
             return web.Response(text="ok")
+        refuse_remote(self._store, path)
         found = target(self._registry, path)
         if found is None:
             return self._discovery(request, path)
+        if request.method == "GET" and self._registry.initializing(found.kind):
+            raise too_many_requests("storage is (re)initializing")
+        if found.kind.review:
+            return await self._review(request, found)
         if found.subresource:
             return await self._subresource(request, found)
         handlers: _Handlers
@@ -118,7 +130,7 @@ class ApiServer:
             case ["api"]:
                 document = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
             case ["apis"]:
-                document = self._registry.group_list()
+                document = self._registry.group_list(remote_groups(self._store))
             case ["api", version]:
                 document = self._registry.resource_list("", version)
             case ["apis", group]:
@@ -126,7 +138,9 @@ class ApiServer:
             case ["apis", group, version]:
                 document = self._registry.resource_list(group, version)
         if document is None:
-            raise no_such_path()
+            if path.startswith("api/v1/") or (parts[0] == "apis" and self._registry.group("".join(parts[1:2]))):
+                raise no_such_path()
+            return web.Response(text="404 page not found\n", status=404)
         if request.method not in {"GET", "HEAD"}:
             raise method_not_allowed()
         return _json(encode(document))
@@ -144,6 +158,7 @@ class ApiServer:
         token = request.query.get("continue", "")
         limit = number(request.query, "limit") or 0
         chosen = selection(request.query, found)
+        check_version(request.query, self._store.version)
         return _json(list_text(self._store, found.kind, chosen, limit=limit, token=token, partial=partial))
 
     async def _watch(self, request: web.Request, found: Target, *, partial: bool) -> web.StreamResponse:
@@ -161,6 +176,14 @@ class ApiServer:
         finally:
             await lines.aclose()
         return response
+
+    async def _review(self, request: web.Request, found: Target) -> web.StreamResponse:
+        """Everybody who is let in may do everything, and no token but the one is known."""
+        if request.method != "POST":
+            raise method_not_allowed()
+        verdict = {"authenticated": False} if found.kind.plural == "tokenreviews" else {"allowed": True}
+        body = {"kind": found.kind.kind, "apiVersion": found.kind.api_version, **await object_of(request)}
+        return _json(encode({**body, "status": verdict}), 201)
 
     async def _create(self, request: web.Request, found: Target) -> web.StreamResponse:
         body = await object_of(request)

@@ -47,6 +47,27 @@ _WANTED: dict[str, tuple[type, str]] = {
 # Lists of plain values; every other list above holds objects.
 _PLAIN = frozenset({"args", "clusterIPs", "command", "ipFamilies"})
 
+_ALWAYS = frozenset({"apiVersion", "kind", "metadata"})
+# The fields beside metadata of kinds that have no others.
+_FIELDS: dict[str, frozenset[str]] = {
+    "configmaps": frozenset({"data", "binaryData", "immutable"}),
+    "secrets": frozenset({"data", "stringData", "type", "immutable"}),
+    **dict.fromkeys(
+        ("pods", "services", "namespaces", "deployments.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch"),
+        frozenset({"spec", "status"}),
+    ),
+}
+
+
+def drop_unknown(kind: Kind, obj: Object, *, strict: bool) -> None:
+    """Forgets fields that the kind does not have, in place; with ``strict`` they are a BadRequest instead."""
+    known = _FIELDS.get(kind.storage)
+    for field in [] if known is None else [one for one in obj if one not in known | _ALWAYS]:
+        if strict:
+            subject = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+            raise bad_request(f'{subject}: strict decoding error: unknown field "{field}"')
+        del obj[field]
+
 
 def check_shape(kind: Kind, obj: Object) -> None:
     """Raises the BadRequest that names the first field of another type than the kind's; null is as good as absent."""

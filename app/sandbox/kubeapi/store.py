@@ -130,15 +130,36 @@ class Store:
         self._publish(Change(version, "MODIFIED" if before else "ADDED", record, before))
         return record
 
-    def remove(self, before: Record) -> Record:
-        """Takes the object out; its last state carries the version of the removal."""
+    def remove(self, before: Record, last: Object | None = None) -> Record:
+        """Takes the object out; its last state (``last``, if it differs) carries the version of the removal."""
         version = self.version + 1
-        obj = {**before.obj, "metadata": {**before.metadata, "resourceVersion": str(version)}}
+        obj = before.obj if last is None else last
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
         record = Record(before.key, version, obj)
         self._commit("DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?", before.key, version)
         self._forget(before)
         self._publish(Change(version, "DELETED", record, before))
         return record
+
+    def forget_history(self) -> None:
+        """Nobody can watch from the past any more."""
+        self._history.clear()
+        self.compacted = self.version
+
+    def records_at(self, version: int, storage: str, namespace: str | None) -> list[Record]:
+        """``records`` as they were; ``version`` must not be older than ``compacted``."""
+        found = {record.key: record for record in self.records(storage, namespace)}
+        for change in reversed(self._history):
+            if change.version <= version:
+                break
+            key = change.after.key
+            if key.storage != storage or (namespace is not None and key.namespace != namespace):
+                continue
+            if change.before is None:
+                found.pop(key, None)
+            else:
+                found[key] = change.before
+        return [record for _, record in sorted(found.items())]
 
     def changes_after(self, version: int, storage: str) -> list[Change]:
         return [change for change in self._history if change.version > version and change.after.key.storage == storage]

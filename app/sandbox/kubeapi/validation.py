@@ -6,89 +6,26 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from app.sandbox.kubeapi.configurations import configuration_flaws
 from app.sandbox.kubeapi.failures import Flaw, bad_request, invalid
 from app.sandbox.kubeapi.kinds import Kind
+from app.sandbox.kubeapi.metadata import check_metadata_shape, is_qualified, metadata_flaws
 from app.sandbox.kubeapi.objects import Object, at, entries
+from app.sandbox.kubeapi.schemas import schema_flaws
 
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-    "and must start and end with an alphanumeric character"
-)
-_LABEL_RULE = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
-    "and must start and end with an alphanumeric character"
-)
-_LABEL_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-    "must start and end with an alphanumeric character and have at most 63 of them"
-)
-_LABEL_NAMES = frozenset({"namespaces", "services"})
-_FREE_NAMES = ".rbac.authorization.k8s.io"
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_MOST_DATA_BYTES = 1024 * 1024
 
 
 def check(kind: Kind, obj: Object) -> None:
     """Raises the 422 that names every flaw; 400 when the object's shape is not one."""
     metadata = obj["metadata"]
-    _check_shape(metadata)
-    flaws = [*_name(kind, metadata), *_labels(metadata), *_RULES.get(kind.storage, _no_rules)(obj)]
+    check_metadata_shape(metadata)
+    flaws = [*metadata_flaws(kind, metadata), *_RULES.get(kind.storage, _no_rules)(obj)]
+    if kind.schema is not None:
+        flaws += schema_flaws(kind.schema, obj)
     if flaws:
         raise invalid(kind.kind, kind.group, str(metadata.get("name", "")), flaws)
-
-
-def _check_shape(metadata: Object) -> None:
-    for field in ("labels", "annotations"):
-        value = metadata.get(field)
-        if value is None:
-            metadata.pop(field, None)
-        elif not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-            raise bad_request(f"metadata.{field}: expected a map of strings")
-    for field in ("finalizers", "ownerReferences"):
-        if not isinstance(metadata.get(field) or [], list):
-            raise bad_request(f"metadata.{field}: expected a list")
-    if not all(isinstance(one, dict) for one in metadata.get("ownerReferences") or ()):
-        raise bad_request("metadata.ownerReferences: expected a list of objects")
-    if not all(isinstance(one, str) for one in metadata.get("finalizers") or ()):
-        raise bad_request("metadata.finalizers: expected a list of strings")
-    managed = metadata.get("managedFields") or []
-    if not isinstance(managed, list) or not all(isinstance(one, dict) for one in managed):
-        raise bad_request("metadata.managedFields: expected a list of objects")
-
-
-def _name(kind: Kind, metadata: Object) -> list[Flaw]:
-    name = metadata.get("name")
-    if not name:
-        return [Flaw.required("metadata.name", "name or generateName is required")]
-    if not isinstance(name, str):
-        raise bad_request("metadata.name: expected a string")
-    if kind.storage.endswith(_FREE_NAMES):
-        bad = name in {".", ".."} or "/" in name or "%" in name
-        return [Flaw.invalid("metadata.name", name, "may not contain '/' or '%'")] if bad else []
-    pattern, longest, rule = (
-        (_LABEL, 63, _LABEL_RULE) if kind.storage in _LABEL_NAMES else (_SUBDOMAIN, 253, _SUBDOMAIN_RULE)
-    )
-    if len(name) > longest:
-        return [Flaw.invalid("metadata.name", name, f"must be no more than {longest} characters")]
-    return [] if pattern.fullmatch(name) else [Flaw.invalid("metadata.name", name, rule)]
-
-
-def _labels(metadata: Object) -> list[Flaw]:
-    flaws = []
-    for key, value in (metadata.get("labels") or {}).items():
-        if not _QUALIFIED.fullmatch(key):
-            flaws.append(Flaw.invalid("metadata.labels", key, "name part must consist of alphanumeric characters"))
-        if not _LABEL_VALUE.fullmatch(value):
-            flaws.append(
-                Flaw.invalid(
-                    "metadata.labels",
-                    value,
-                    _LABEL_VALUE_RULE,
-                )
-            )
-    return flaws
 
 
 def _no_rules(_: Object) -> list[Flaw]:
@@ -140,19 +77,42 @@ def _job(obj: Object) -> list[Flaw]:
     return _pod_spec(at(obj, "spec.template.spec"), "spec.template.spec")
 
 
+def _config_map(obj: Object) -> list[Flaw]:
+    data, binary = (_strings(obj, field) for field in ("data", "binaryData"))
+    twice = [
+        Flaw.invalid(f"data[{key}]", key, "duplicate of key present in binaryData") for key in data if key in binary
+    ]
+    return twice + _keys(data) + _keys(binary) + _too_big([*data.values(), *binary.values()])
+
+
 def _secret(obj: Object) -> list[Flaw]:
-    data = obj.get("data")
-    if data is None:
-        return []
-    if not isinstance(data, dict):
-        raise bad_request("Secret in version v1 cannot be handled as a Secret: data: expected a map")
-    flaws = []
+    data = _strings(obj, "data")
     for key, value in data.items():
         try:
             base64.b64decode(value, validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            flaws.append(Flaw.invalid(f"data[{key}]", "<redacted>", "must be base64 encoded"))
-    return flaws
+        except (binascii.Error, ValueError) as error:
+            raise bad_request(f"Secret in version v1 cannot be handled: data[{key}]: illegal base64") from error
+    return _keys(data) + _too_big([value[: len(value) * 3 // 4] for value in data.values()])
+
+
+def _strings(obj: Object, field: str) -> dict[str, str]:
+    """The map of strings under ``field``; raises the decoder's BadRequest for anything else."""
+    found = obj.get(field)
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise bad_request(f"{obj.get('kind')} cannot be handled: {field}: expected a map of strings")
+    return found
+
+
+def _keys(data: dict[str, str]) -> list[Flaw]:
+    why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    return [Flaw.invalid(f"data[{key}]", key, why) for key in data if not _CONFIG_KEY.fullmatch(key)]
+
+
+def _too_big(values: list[str]) -> list[Flaw]:
+    over = sum(len(value.encode()) for value in values) > _MOST_DATA_BYTES
+    return [Flaw.too_long("data", _MOST_DATA_BYTES)] if over else []
 
 
 def _service(obj: Object) -> list[Flaw]:
@@ -173,7 +133,7 @@ def _namespace(obj: Object) -> list[Flaw]:
     return [
         Flaw.invalid("spec.finalizers", one, "name part must consist of alphanumeric characters")
         for one in entries(obj.get("spec") or {}, "finalizers")
-        if not isinstance(one, str) or not _QUALIFIED.fullmatch(one)
+        if not is_qualified(one)
     ]
 
 
@@ -197,6 +157,12 @@ def _definition(obj: Object) -> list[Flaw]:
         flaws.append(Flaw.invalid("spec.versions", "", "every version needs a name"))
     elif sum(1 for one in versions if one.get("storage")) != 1:
         flaws.append(Flaw.invalid("spec.versions", "", "must have exactly one version marked as storage version"))
+    else:
+        flaws += [
+            Flaw.required(f"spec.versions[{number}].schema.openAPIV3Schema", "schemas are required")
+            for number, one in enumerate(versions)
+            if not isinstance(at(one, "schema.openAPIV3Schema"), dict)
+        ]
     return flaws
 
 
@@ -207,10 +173,13 @@ _RULES: dict[str, Callable[[Object], list[Flaw]]] = {
     "daemonsets.apps": _workload,
     "replicasets.apps": _workload,
     "jobs.batch": _job,
+    "configmaps": _config_map,
     "secrets": _secret,
     "services": _service,
     "namespaces": _namespace,
     "customresourcedefinitions.apiextensions.k8s.io": _definition,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": configuration_flaws,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": configuration_flaws,
 }
 
 _IMMUTABLE = {

@@ -1,6 +1,7 @@
 """Watches: what has happened since a version, then what happens, until the client, a deadline or the server ends it."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from app.sandbox.kubeapi.reading import Selection, written
 from app.sandbox.kubeapi.store import Change, Store
 
 _BOOKMARK_SECONDS = 60.0
+_LAST_BOOKMARK_SECONDS = 2.0
 _DEFAULT_SECONDS = 1800
 
 
@@ -49,13 +51,13 @@ class Watches:
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self._open[queue] = kind.storage
         try:
-            if start and (start < self._store.compacted or start > self._store.version):
+            if start and start < self._store.compacted:
                 yield self._too_old(start)
                 return
             for line in self._first_lines(kind, selection, options, start):
                 yield line
             if not self._closed:
-                async for line in self._later_lines(queue, kind, selection, options):
+                async for line in self._later_lines(queue, kind, selection, options, start):
                     yield line
         finally:
             del self._open[queue]
@@ -74,29 +76,36 @@ class Watches:
         return found
 
     async def _later_lines(
-        self, queue: asyncio.Queue[Change | None], kind: Kind, selection: Selection, options: WatchOptions
+        self, queue: asyncio.Queue[Change | None], kind: Kind, selection: Selection, options: WatchOptions, start: int
     ) -> AsyncIterator[str]:
+        """What happens after ``start``, which may lie in the future; bookmarks now and then and before the end."""
         clock = asyncio.get_running_loop()
         deadline = clock.time() + (options.seconds or _DEFAULT_SECONDS)
-        while (left := deadline - clock.time()) > 0:
+        bookmark = _next_bookmark(clock.time(), deadline)
+        while (now := clock.time()) < deadline:
             change: Change | None = None
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, _BOOKMARK_SECONDS)):
+                async with asyncio.timeout(min(deadline, bookmark) - now):
                     change = await queue.get()
                     if change is None:
                         return
             if change is not None:
-                if line := _line(kind, selection, change, options):
+                if change.version > start and (line := _line(kind, selection, change, options)):
                     yield line
-            elif options.bookmarks:
-                yield _bookmark(kind, self._store.version, options)
+            elif clock.time() >= bookmark:
+                bookmark = _next_bookmark(clock.time(), deadline)
+                if options.bookmarks and self._store.version >= start:
+                    yield _bookmark(kind, self._store.version, options)
 
     def _too_old(self, start: int) -> str:
-        if start > self._store.version:
-            message = f"Too large resource version: {start}, current: {self._store.version}"
-        else:
-            message = f"too old resource version: {start} ({self._store.compacted})"
+        message = f"too old resource version: {start} ({self._store.compacted})"
         return _event("ERROR", encode(expired(message).status()))
+
+
+def _next_bookmark(now: float, deadline: float) -> float:
+    """Every minute, and once shortly before the end."""
+    last = deadline - _LAST_BOOKMARK_SECONDS
+    return min(now + _BOOKMARK_SECONDS, last) if now < last - 0.1 else math.inf
 
 
 def _line(kind: Kind, selection: Selection, change: Change, options: WatchOptions) -> str:

@@ -2,13 +2,14 @@
 
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import NoneType
 from typing import Protocol
 
+from app.sandbox.kubeapi import aggregation, definitions
 from app.sandbox.kubeapi import apply as server_side
-from app.sandbox.kubeapi import definitions
 from app.sandbox.kubeapi.allocation import allocate
 from app.sandbox.kubeapi.defaults import fill_in, first_status
 from app.sandbox.kubeapi.failures import (
@@ -23,8 +24,9 @@ from app.sandbox.kubeapi.failures import (
     not_found,
 )
 from app.sandbox.kubeapi.kinds import Kind
+from app.sandbox.kubeapi.metadata import check_metadata_shape
 from app.sandbox.kubeapi.objects import Object, copy_of, entries, mapping, metadata_of, timestamp
-from app.sandbox.kubeapi.shapes import check_shape
+from app.sandbox.kubeapi.shapes import check_shape, drop_unknown
 from app.sandbox.kubeapi.store import Key, Record, Store
 from app.sandbox.kubeapi.validation import check, check_change
 
@@ -38,6 +40,8 @@ class WriteOptions:
     dry_run: bool = False
     manager: str = "unknown"
     force: bool = False
+    patching: bool = False
+    strict: bool = False
 
 
 class Admission(Protocol):
@@ -60,11 +64,12 @@ class Writer:
         self._admission = admission
 
     async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Record:
-        obj = _new(kind, namespace, body)
+        obj = _new(kind, namespace, body, strict=options.strict)
         self._require_namespace(kind, namespace, obj)
-        fill_in(kind.storage, obj)
+        self._require_living_type(kind, obj)
+        fill_in(kind, obj)
         obj = await self._admission.mutate(kind, "CREATE", obj, None, dry_run=options.dry_run, subresource="")
-        fill_in(kind.storage, obj)
+        fill_in(kind, obj)
         check(kind, obj)
         await self._admission.validate(kind, "CREATE", obj, None, dry_run=options.dry_run, subresource="")
         self._require_namespace(kind, namespace, obj)
@@ -72,6 +77,8 @@ class Writer:
         if self._store.get(key) is not None:
             raise already_exists(kind.resource, key.name)
         self._settle(kind, obj, None)
+        if not obj["metadata"].get("managedFields"):
+            server_side.note_creation(obj, options.manager)
         return Record(key, self._store.version, obj) if options.dry_run else self._store.put(key, obj)
 
     async def update(
@@ -90,13 +97,14 @@ class Writer:
             if before is None:
                 raise not_found(kind.resource, key.name)
             present = copy_of(before.obj) | {"apiVersion": kind.api_version, "kind": kind.kind}
-            after = _carried_over(kind, before, change(present), subresource)
-            fill_in(kind.storage, after)
+            after = _carried_over(kind, before, change(present), subresource, options)
+            fill_in(kind, after)
             after = await self._admission.mutate(
                 kind, "UPDATE", after, before.obj, dry_run=options.dry_run, subresource=subresource
             )
-            fill_in(kind.storage, after)
-            check(kind, after)
+            fill_in(kind, after)
+            with _as_patch_result(options):
+                check(kind, after)
             check_change(kind, before.obj, after)
             _refuse_new_finalizers(kind, before, after["metadata"])
             if not subresource and kind.has_generation and _content(after, kind) != _content(before.obj, kind):
@@ -116,7 +124,8 @@ class Writer:
         """Server-side apply; the second value tells whether the object is new."""
         if metadata_of(applied).get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
-        applied["metadata"].setdefault("name", key.name)
+        if applied["metadata"].setdefault("name", key.name) != key.name:
+            raise _other_name(str(applied["metadata"]["name"]), key.name)
         if self._store.get(key) is None:
             merged = server_side.apply(None, applied, options.manager, force=options.force)
             try:
@@ -143,6 +152,12 @@ class Writer:
             causes = [{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]
             raise forbidden(kind.resource, name, why, causes)
 
+    def _require_living_type(self, kind: Kind, obj: Object) -> None:
+        definition = self._store.get(Key(definitions.STORAGE, "", kind.storage)) if kind.custom else None
+        if definition is not None and definition.deleting:
+            why = "create not allowed while custom resource definition is terminating"
+            raise forbidden(kind.resource, str(obj["metadata"].get("name", "")), why)
+
     def _settle(self, kind: Kind, obj: Object, before: Record | None) -> None:
         """What the server itself decides last."""
         if kind.storage == "services":
@@ -151,6 +166,8 @@ class Writer:
             allocate(obj, others, before.obj if before else None)
         elif kind.storage == definitions.STORAGE:
             definitions.settle(obj)
+        elif kind.storage == aggregation.STORAGE:
+            aggregation.judge(obj, self._store)
 
     def _finish(self, key: Key, before: Record, after: Object, *, dry_run: bool) -> Record:
         if dry_run:
@@ -160,10 +177,9 @@ class Writer:
         after["metadata"]["resourceVersion"] = before.metadata["resourceVersion"]
         if after == before.obj:
             return before
-        record = self._store.put(key, after)
-        if record.deleting and not held_back(record):
-            return self._store.remove(record)
-        return record
+        if before.deleting and not held_back(Record(key, before.version, after)):
+            return self._store.remove(before, after)
+        return self._store.put(key, after)
 
 
 def held_back(record: Record) -> bool:
@@ -177,9 +193,21 @@ def new_suffix() -> str:
     return "".join(random.choices(_SUFFIX_LETTERS, k=5))  # noqa: S311 - a name, not a secret
 
 
-def _new(kind: Kind, namespace: str, body: Object) -> Object:
+@contextmanager
+def _as_patch_result(options: WriteOptions) -> Iterator[None]:
+    """What is unreadable when it is sent is, as the result of a patch, invalid."""
+    try:
+        yield
+    except Failure as failure:
+        if options.patching and failure.reason == "BadRequest":
+            raise Failure(422, "Invalid", f' "" is invalid: patch: {failure.message}') from failure
+        raise
+
+
+def _new(kind: Kind, namespace: str, body: Object, *, strict: bool) -> Object:
     obj = copy_of(body)
     _check_type(kind, namespace, obj)
+    drop_unknown(kind, obj, strict=strict)
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
         raise bad_request("resourceVersion should not be set on objects to be created")
@@ -203,6 +231,7 @@ def _check_type(kind: Kind, namespace: str, obj: Object) -> None:
     if not isinstance(obj.get("metadata", {}), dict | NoneType):
         raise bad_request("metadata: expected an object")
     metadata = metadata_of(obj)
+    check_metadata_shape(metadata)
     for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
         if obj.setdefault(field, wanted) != wanted:
             raise bad_request(f"the {field} in the data ({obj[field]}) does not match the expected {field} ({wanted})")
@@ -218,11 +247,13 @@ def _check_type(kind: Kind, namespace: str, obj: Object) -> None:
     check_shape(kind, obj)
 
 
-def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str) -> Object:
+def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str, options: WriteOptions) -> Object:
     """``proposed`` with everything a request to this address cannot change put back."""
-    _check_type(kind, before.key.namespace, proposed)
+    with _as_patch_result(options):
+        _check_type(kind, before.key.namespace, proposed)
+    drop_unknown(kind, proposed, strict=options.strict)
     metadata = proposed["metadata"]
-    _check_identity(kind, before, metadata)
+    _check_identity(kind, before, metadata, patching=options.patching)
     if subresource:
         return _only_subresource(before, proposed, subresource)
     for field in (*_SERVER_FIELDS, "namespace", "name"):
@@ -242,15 +273,20 @@ def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str
     return copy_of(proposed)
 
 
-def _check_identity(kind: Kind, before: Record, metadata: Object) -> None:
+def _other_name(given: str, wanted: str) -> Failure:
+    return bad_request(f"the name of the object ({given}) does not match the name on the URL ({wanted})")
+
+
+def _check_identity(kind: Kind, before: Record, metadata: Object, *, patching: bool) -> None:
     """Refuses a body about another object, or about an earlier state of this one."""
     if metadata.get("name", before.key.name) != before.key.name:
-        raise bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({before.key.name})"
-        )
+        raise _other_name(str(metadata["name"]), before.key.name)
     if str(metadata.get("resourceVersion") or before.version) != str(before.version):
         raise modified_meanwhile(kind.resource, before.key.name)
     if metadata.get("uid") and metadata["uid"] != before.uid:
+        if patching:
+            flaw = Flaw.invalid("metadata.uid", metadata["uid"], "field is immutable")
+            raise invalid(kind.kind, kind.group, before.key.name, [flaw])
         why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {before.uid}"
         raise conflict(kind.resource, before.key.name, why)
 
@@ -278,4 +314,7 @@ def _refuse_new_finalizers(kind: Kind, before: Record, metadata: Object) -> None
 def _content(obj: Object, kind: Kind) -> Object:
     """The part whose changes count as a new generation."""
     left_out = {"metadata", "apiVersion", "kind"} | ({"status"} if kind.has_status else set())
-    return {field: value for field, value in obj.items() if field not in left_out}
+    content = {field: value for field, value in obj.items() if field not in left_out}
+    if kind.storage == "deployments.apps":
+        content["annotations"] = obj["metadata"].get("annotations") or {}
+    return content

@@ -44,9 +44,15 @@ class Client:
     ) -> tuple[int, Any]:
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Accept": accept} | ({} if data is None else {"Content-Type": media})
-        async with self.session.request(method, self.url + path, data=data, headers=headers, params=query) as response:
-            raw = await response.read()
-            return response.status, json.loads(raw) if response.content_type == "application/json" else raw.decode()
+        while True:
+            async with self.session.request(
+                method, self.url + path, data=data, headers=headers, params=query
+            ) as response:
+                raw = await response.read()
+            if response.status != 429:
+                break
+            await asyncio.sleep(0.01)
+        return response.status, json.loads(raw) if response.content_type == "application/json" else raw.decode()
 
     async def ok(self, method: str, path: str, body: Any = None, **options: str) -> Any:
         status, answer = await self.request(method, path, body, **options)

@@ -1,4 +1,4 @@
-"""Discovery, definitions, the process and its memory, webhooks and pods."""
+"""Discovery, definitions, the process and its memory and pods."""
 
 import asyncio
 import struct
@@ -15,7 +15,6 @@ from tests.sandbox.api_server import RunningApi, running_api
 from tests.sandbox.kubeapi.conftest import Client, connected, definition, pod_spec
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-HOOKS = "/apis/admissionregistration.k8s.io/v1"
 
 
 async def test_discovery(client: Client) -> None:
@@ -110,43 +109,6 @@ async def serving(handler: Any) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def webhook(client: Client, config: dict[str, Any], **content: Any) -> dict[str, Any]:
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}
-    namespaces = {"matchLabels": {"kubernetes.io/metadata.name": client.namespace}}
-    hook = {"name": "hook.test.example", "clientConfig": config, "rules": [rule], "namespaceSelector": namespaces}
-    return {"metadata": {"name": client.namespace}, "webhooks": [{**hook, **content}]}
-
-
-@pytest.mark.parametrize(("policy", "expected"), [("Fail", 500), ("Ignore", 201)])
-async def test_an_unreachable_webhook(client: Client, policy: str, expected: int) -> None:
-    """Fails or is passed over, by its failurePolicy."""
-    config = {"service": {"name": "none", "namespace": "none"}}
-    path = f"{HOOKS}/validatingwebhookconfigurations"
-    await client.ok("POST", path, webhook(client, config, failurePolicy=policy))
-    status, answer = await client.request("POST", client.path("secrets"), {"metadata": {"name": "a"}})
-    await client.ok("DELETE", f"{path}/{client.namespace}")
-    assert status == expected
-    if policy == "Fail":
-        assert 'failed calling webhook "hook.test.example"' in answer["message"]
-
-
-async def test_a_webhook_denies(client: Client) -> None:
-    """Its message reaches the client."""
-
-    async def deny(request: web.Request) -> web.Response:
-        review = await request.json()
-        answer = {"uid": review["request"]["uid"], "allowed": False, "status": {"message": "not today"}}
-        return web.json_response({**review, "response": answer})
-
-    path = f"{HOOKS}/validatingwebhookconfigurations"
-    async with serving(deny) as url:
-        await client.ok("POST", path, webhook(client, {"url": url}))
-        status, answer = await client.request("POST", client.path("secrets"), {"metadata": {"name": "a"}})
-        await client.ok("DELETE", f"{path}/{client.namespace}")
-    message = 'admission webhook "hook.test.example" denied the request: not today'
-    assert (status, answer["message"]) == (403, message)
 
 
 @asynccontextmanager

@@ -52,7 +52,6 @@ async def test_a_second_create_already_exists(client: Client) -> None:
         ("configmaps", {"metadata": {"name": "Not_A_Name"}}),
         ("configmaps", {"metadata": {"name": "a", "labels": {"k": "not a value"}}}),
         ("pods", {"metadata": {"name": "a"}, "spec": {"containers": []}}),
-        ("secrets", {"metadata": {"name": "a"}, "data": {"k": "***"}}),
         ("configmaps", {"metadata": {}}),
     ],
 )
