@@ -31,7 +31,10 @@ _QUALIFIED_RULE = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character"
 )
-_LABEL_NAMES = frozenset({"namespaces", "services"})
+_NAME_RULES = {
+    "namespaces": (_LABEL, 63, _LABEL_RULE),
+    "services": (re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?"), 63, f"{_LABEL_RULE}; a Service's begins with a letter"),
+}
 _FREE_NAMES = ".rbac.authorization.k8s.io"
 _STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 _MOST_ANNOTATION_BYTES = 256 * 1024
@@ -42,6 +45,11 @@ _TIMES = ("creationTimestamp", "deletionTimestamp")
 def is_qualified(name: Any) -> bool:
     """Whether it is a name such as ``example.com/thing`` or ``thing``."""
     return isinstance(name, str) and _QUALIFIED.fullmatch(name) is not None
+
+
+def is_label(name: Any) -> bool:
+    """Whether it can be a part of a DNS name."""
+    return isinstance(name, str) and len(name) <= 63 and _LABEL.fullmatch(name) is not None
 
 
 def check_metadata_shape(metadata: Object) -> None:
@@ -88,9 +96,7 @@ def _name(kind: Kind, metadata: Object) -> list[Flaw]:
     if kind.storage.endswith(_FREE_NAMES):
         bad = name in {".", ".."} or "/" in name or "%" in name
         return [Flaw.invalid("metadata.name", name, "may not contain '/' or '%'")] if bad else []
-    pattern, longest, rule = (
-        (_LABEL, 63, _LABEL_RULE) if kind.storage in _LABEL_NAMES else (_SUBDOMAIN, 253, _SUBDOMAIN_RULE)
-    )
+    pattern, longest, rule = _NAME_RULES.get(kind.storage, (_SUBDOMAIN, 253, _SUBDOMAIN_RULE))
     if len(name) > longest:
         return [Flaw.invalid("metadata.name", name, f"must be no more than {longest} characters")]
     return [] if pattern.fullmatch(name) else [Flaw.invalid("metadata.name", name, rule)]

@@ -9,7 +9,7 @@ from typing import Any
 from app.sandbox.kubeapi.configurations import configuration_flaws
 from app.sandbox.kubeapi.failures import Flaw, bad_request, invalid
 from app.sandbox.kubeapi.kinds import Kind
-from app.sandbox.kubeapi.metadata import check_metadata_shape, is_qualified, metadata_flaws
+from app.sandbox.kubeapi.metadata import check_metadata_shape, is_label, is_qualified, metadata_flaws
 from app.sandbox.kubeapi.objects import Object, at, entries
 from app.sandbox.kubeapi.schemas import schema_flaws
 
@@ -47,6 +47,8 @@ def _pod_spec(spec: Any, path: str) -> list[Flaw]:
             raise bad_request(f"{place}: expected an object")
         if not container.get("name"):
             flaws.append(Flaw.required(f"{place}.name"))
+        elif found := _label(f"{place}.name", container["name"]):
+            flaws += found
         elif container["name"] in seen:
             flaws.append(Flaw((f"{place}.name", "FieldValueDuplicate", f'Duplicate value: "{container["name"]}"')))
         if not container.get("image"):
@@ -57,8 +59,15 @@ def _pod_spec(spec: Any, path: str) -> list[Flaw]:
     return flaws
 
 
+def _label(path: str, value: Any) -> list[Flaw]:
+    return [] if is_label(value) else [Flaw.invalid(path, value, "a lowercase RFC 1123 label is required")]
+
+
 def _workload(obj: Object) -> list[Flaw]:
     flaws = []
+    wanted = at(obj, "spec.replicas")
+    if isinstance(wanted, int) and wanted < 0:
+        flaws.append(Flaw.invalid("spec.replicas", wanted, "must be greater than or equal to 0"))
     selector = at(obj, "spec.selector.matchLabels") or {}
     if not at(obj, "spec.selector"):
         flaws.append(Flaw.required("spec.selector"))
@@ -73,8 +82,28 @@ def _workload(obj: Object) -> list[Flaw]:
     return flaws + _pod_spec(template.get("spec"), "spec.template.spec")
 
 
-def _job(obj: Object) -> list[Flaw]:
-    return _pod_spec(at(obj, "spec.template.spec"), "spec.template.spec")
+def _job(obj: Object, path: str = "spec.template.spec") -> list[Flaw]:
+    flaws = _pod_spec(at(obj, path), path)
+    if not flaws and at(obj, f"{path}.restartPolicy") not in {"OnFailure", "Never"}:
+        flaws.append(Flaw.required(f"{path}.restartPolicy", 'valid values: "OnFailure", "Never"'))
+    return flaws
+
+
+def _cron_job(obj: Object) -> list[Flaw]:
+    flaws = _job(obj, "spec.jobTemplate.spec.template.spec")
+    schedule = at(obj, "spec.schedule")
+    if not isinstance(schedule, str) or not (schedule.startswith("@") or len(schedule.split()) == 5):
+        flaws.append(Flaw.invalid("spec.schedule", schedule, "expected exactly 5 fields"))
+    return flaws
+
+
+def _claim(obj: Object) -> list[Flaw]:
+    flaws = []
+    if not at(obj, "spec.accessModes"):
+        flaws.append(Flaw.required("spec.accessModes", "at least 1 access mode is required"))
+    if not at(obj, "spec.resources.requests.storage"):
+        flaws.append(Flaw.required("spec.resources[storage]"))
+    return flaws
 
 
 def _config_map(obj: Object) -> list[Flaw]:
@@ -123,6 +152,8 @@ def _service(obj: Object) -> list[Flaw]:
         return [Flaw.required("spec.ports")]
     flaws = []
     for number, port in enumerate(ports):
+        if len(ports) > 1 and isinstance(port, dict) and not port.get("name"):
+            flaws.append(Flaw.required(f"spec.ports[{number}].name"))
         value = port.get("port") if isinstance(port, dict) else None
         if not isinstance(value, int) or not 0 < value < 65536:
             flaws.append(Flaw.invalid(f"spec.ports[{number}].port", value, "must be between 1 and 65535, inclusive"))
@@ -173,6 +204,8 @@ _RULES: dict[str, Callable[[Object], list[Flaw]]] = {
     "daemonsets.apps": _workload,
     "replicasets.apps": _workload,
     "jobs.batch": _job,
+    "cronjobs.batch": _cron_job,
+    "persistentvolumeclaims": _claim,
     "configmaps": _config_map,
     "secrets": _secret,
     "services": _service,
@@ -186,7 +219,6 @@ _IMMUTABLE = {
     "deployments.apps": ("spec.selector",),
     "replicasets.apps": ("spec.selector",),
     "daemonsets.apps": ("spec.selector",),
-    "statefulsets.apps": ("spec.selector", "spec.serviceName"),
     "jobs.batch": ("spec.selector", "spec.template", "spec.completions"),
     "secrets": ("type",),
     "rolebindings.rbac.authorization.k8s.io": ("roleRef",),
@@ -209,17 +241,38 @@ def check_change(kind: Kind, before: Object, after: Object) -> None:
         flaws += [
             Flaw(("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set"))
         ] * changed
-    if kind.storage == "pods":
-        flaws += _pod_change(before, after)
+    flaws += _spec_change(kind.storage, before, after)
     if flaws:
         raise invalid(kind.kind, kind.group, str(after["metadata"].get("name", "")), flaws)
 
 
-def _pod_change(before: Object, after: Object) -> list[Flaw]:
-    """Images may change; the containers' names and the node, once chosen, may not."""
-    names = [[one.get("name") for one in entries(obj.get("spec") or {}, "containers")] for obj in (before, after)]
-    node = at(before, "spec.nodeName")
-    if names[0] != names[1] or (node and node != at(after, "spec.nodeName")):
-        why = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`"
-        return [Flaw(("spec", "FieldValueForbidden", why))]
-    return []
+# Of these kinds nothing in the specification may change but what stands here.
+_MUTABLE = {
+    "pods": ("activeDeadlineSeconds", "containers", "initContainers", "terminationGracePeriodSeconds", "tolerations"),
+    "statefulsets.apps": (
+        "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+    ),
+}  # fmt: skip
+
+
+def _spec_change(storage: str, before: Object, after: Object) -> list[Flaw]:
+    """Of a pod's containers only the images may change, and its node only once, when it is bound to one."""
+    mutable = _MUTABLE.get(storage)
+    if mutable is None:
+        return []
+    old, new = (_fixed(obj, mutable) for obj in (before, after))
+    if not old.get("nodeName"):
+        new.pop("nodeName", None)
+    if old == new:
+        return []
+    shown = ", ".join(f"'{one}'" for one in mutable)
+    return [Flaw.forbidden("spec", f"updates to the specification for fields other than {shown} are not allowed")]
+
+
+def _fixed(obj: Object, mutable: tuple[str, ...]) -> Object:
+    spec = obj.get("spec") or {}
+    fixed = {field: value for field, value in spec.items() if field not in mutable}
+    for field in ("containers", "initContainers"):
+        fixed[f"of {field}"] = [{**one, "image": ""} for one in entries(spec, field)]
+    return fixed
