@@ -116,7 +116,8 @@ async def test_an_adopted_foreign_velero_is_only_worth_knowing(kube: KubeClient)
 
 async def test_a_claim_that_no_pod_uses_is_listed_too(kube: KubeClient) -> None:
     """Its data is somewhere, and not in the backup."""
-    claim = {"metadata": {"name": "db", "namespace": "default"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"metadata": {"name": "db", "namespace": "default"}, "spec": spec}
     async with having(kube, PERSISTENT_VOLUME_CLAIMS, claim):
         assert effects(await find_unsaved_volumes(kube, SETTINGS)) == [("list", "default/db (claim)")]
 
