@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from app.kubernetes.resources import API_SERVICES, CRDS, Resource
 from app.velero.stack.crds import established
-from tests.contract.api import MERGE, SECONDS, Object, refusal, send, until_gone
+from tests.contract.api import MERGE, SECONDS, Object, refusal, send, until_gone, watching
 from tests.contract.world import Answer, World
 
 SPEC: Object = {
@@ -290,6 +290,14 @@ async def test_a_new_group_gets_an_api_service(world: World, group: str) -> None
     )
     assert found is not None
     assert found["metadata"]["labels"]["kube-aggregator.kubernetes.io/automanaged"] == "true"
+
+
+async def test_a_version_from_before_is_expired(world: World, group: str) -> None:
+    """410 as the only event of the watch: the server has no memory of that time, so the service lists again."""
+    things = await serve(world, group)
+    async with watching(world, things.path(), resourceVersion="1", timeoutSeconds="3") as events:
+        found = [event["object"] for event in await events.rest()]
+    assert [(status["kind"], status["code"], status["reason"]) for status in found] == [("Status", 410, "Expired")]
 
 
 async def test_a_type_goes_with_its_objects(world: World, namespace: str, group: str) -> None:

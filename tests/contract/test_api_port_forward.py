@@ -53,7 +53,6 @@ async def test_bytes_go_through(awake: World) -> None:
 async def test_a_port_where_nobody_listens(awake: World) -> None:
     """The reason comes on the error channel; a pod that is still starting answers so."""
     async with await forward(awake, 9) as socket:
-        await socket.send_bytes(bytes([DATA]) + HEALTH)
         found = await frames(socket, 3)
     [told] = [frame[1:] for frame in found if frame[0] == ERROR and len(frame) > 3]
     assert b"9" in told
