@@ -1,9 +1,9 @@
 """What is served: one ``Kind`` per group, version and resource, and the built-in table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from app.sandbox.kubeapi.objects import encode
+from app.sandbox.kubeapi.objects import Object, encode
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -26,6 +26,12 @@ class Kind:
     shared_storage: str = ""
     categories: tuple[str, ...] = ()
     list_kind: str = ""
+    review: bool = False
+    """A question that is answered and not stored."""
+    schema: Object | None = field(default=None, compare=False)
+    """Of a custom kind, as its definition has it."""
+    columns: tuple[Object, ...] = field(default=(), compare=False)
+    """A definition's ``additionalPrinterColumns``."""
 
     @property
     def resource(self) -> str:
@@ -52,7 +58,7 @@ class Kind:
             "singularName": self.singular or self.kind.lower(),
             "namespaced": self.namespaced,
             "kind": self.kind,
-            "verbs": [verb for verb in VERBS if verb != "deletecollection" or self.resource != "namespaces"],
+            "verbs": self._verbs(),
         }
         if self.short_names:
             entry["shortNames"] = list(self.short_names)
@@ -60,8 +66,14 @@ class Kind:
             entry["categories"] = list(self.categories)
         return entry
 
+    def _verbs(self) -> list[str]:
+        if self.review:
+            return ["create"]
+        return [verb for verb in VERBS if verb != "deletecollection" or self.resource != "namespaces"]
 
-# group/version -> "plural Kind shortnames flags": N namespaced, S status subresource, X scale, G generation.
+
+# group/version -> "plural Kind shortnames flags": N namespaced, S status subresource, X scale, G generation,
+# R review.
 _TABLE = {
     "v1": """
         configmaps ConfigMap cm N
@@ -91,6 +103,11 @@ _TABLE = {
     "batch/v1": """
         cronjobs CronJob cj NSG
         jobs Job - NSG""",
+    "authentication.k8s.io/v1": "selfsubjectreviews SelfSubjectReview - R",
+    "authorization.k8s.io/v1": """
+        selfsubjectaccessreviews SelfSubjectAccessReview - R
+        selfsubjectrulesreviews SelfSubjectRulesReview - R
+        subjectaccessreviews SubjectAccessReview - R""",
     "certificates.k8s.io/v1": "certificatesigningrequests CertificateSigningRequest csr S",
     "networking.k8s.io/v1": """
         ingressclasses IngressClass - G
@@ -140,6 +157,7 @@ def _kind(group_version: str, row: str) -> Kind:
         has_status="S" in flags,
         has_scale="X" in flags,
         has_generation="G" in flags,
+        review="R" in flags,
         # Events are one set of objects under two names.
         shared_storage="events" if plural == "events" else "",
         categories=("all",) if resource in _IN_ALL else (),

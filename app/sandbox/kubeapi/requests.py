@@ -11,7 +11,7 @@ from app.sandbox.kubeapi.deleting import DeleteOptions
 from app.sandbox.kubeapi.failures import Failure, bad_request, unsupported_media_type
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, mapping
-from app.sandbox.kubeapi.reading import Selection
+from app.sandbox.kubeapi.reading import Form, Selection
 from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.selectors import field_selector, label_selector
 from app.sandbox.kubeapi.watching import WatchOptions
@@ -83,13 +83,13 @@ def write_options(request: web.Request) -> WriteOptions:
     return WriteOptions(_dry_run(request.query.get("dryRun")), manager, flag(request.query, "force"))
 
 
-def watch_options(query: Mapping[str, str], *, partial: bool) -> WatchOptions:
+def watch_options(query: Mapping[str, str], form: Form) -> WatchOptions:
     return WatchOptions(
         resource_version=number(query, "resourceVersion") or 0,
         seconds=number(query, "timeoutSeconds"),
         bookmarks=flag(query, "allowWatchBookmarks"),
         initial_events=flag(query, "sendInitialEvents"),
-        partial=partial,
+        form=form,
     )
 
 
@@ -144,15 +144,17 @@ async def object_of(request: web.Request) -> Object:
     return body
 
 
-def wants_metadata_only(request: web.Request) -> bool:
-    """By the first form in Accept that can be given; 406 when there is none."""
-    accept = request.headers.get("Accept", "*/*")
-    for form in accept.split(","):
-        media, *parameters = (part.strip() for part in form.split(";"))
+def form_of(request: web.Request) -> Form:
+    """The first form in Accept that can be given; 406 when there is none."""
+    for wish in request.headers.get("Accept", "*/*").split(","):
+        media, *parameters = (part.strip() for part in wish.split(";"))
         asked = dict(parameter.partition("=")[::2] for parameter in parameters)
-        if media == "application/json" and asked.get("as") in {"PartialObjectMetadata", "PartialObjectMetadataList"}:
-            return True
-        if media in {"application/json", "*/*", "application/*", ""} and "as" not in asked:
-            return False
+        sort = asked.get("as", "")
+        if media == "application/json" and sort in {"PartialObjectMetadata", "PartialObjectMetadataList"}:
+            return Form("partial")
+        if media == "application/json" and sort == "Table" and asked.get("v") == "v1":
+            return Form("table", request.query.get("includeObject", ""))
+        if media in {"application/json", "*/*", "application/*", ""} and not sort:
+            return Form()
     message = "only the following media types are accepted: application/json"
     raise Failure(406, "NotAcceptable", message)

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.sandbox.kubeapi import event_forms, pods
+from app.sandbox.kubeapi import event_forms, pods, reviews
 from app.sandbox.kubeapi.deleting import Deleter, deleted_status
 from app.sandbox.kubeapi.failures import (
     Failure,
@@ -22,19 +22,20 @@ from app.sandbox.kubeapi.failures import (
 )
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, encode, mapping
+from app.sandbox.kubeapi.openapi import OpenApi
 from app.sandbox.kubeapi.patches import json_patch, merge_patch, strategic_merge_patch
-from app.sandbox.kubeapi.reading import list_text, written
+from app.sandbox.kubeapi.reading import Form, list_text, written
 from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.requests import (
     Target,
     body_of,
     delete_options,
     flag,
+    form_of,
     number,
     object_of,
     selection,
     target,
-    wants_metadata_only,
     watch_options,
     write_options,
 )
@@ -69,6 +70,7 @@ class ApiServer:
         self._writer = writer
         self._deleter = deleter
         self._watches = watches
+        self._openapi = OpenApi(registry)
         self._authorization = f"Bearer {token}".encode()
 
     def application(self) -> web.Application:
@@ -96,11 +98,13 @@ class ApiServer:
             return web.Response(text="ok")
         found = target(self._registry, path)
         if found is None:
-            return self._discovery(request, path)
+            return await self._document(request, path)
         if found.subresource:
             return await self._subresource(request, found)
         handlers: _Handlers
-        if found.name:
+        if found.kind.review:
+            handlers = {"POST": self._review} if not found.name else {}
+        elif found.name:
             handlers = {"GET": self._get, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
         else:
             handlers = {"GET": self._list, "POST": self._create, "DELETE": self._delete_collection}
@@ -109,10 +113,12 @@ class ApiServer:
             raise method_not_allowed()
         return await handler(request, found)
 
-    def _discovery(self, request: web.Request, path: str) -> web.Response:
-        parts = path.split("/")
+    async def _document(self, request: web.Request, path: str) -> web.Response:
+        """What the server says of itself: its version, its kinds, their schemas."""
         document: Object | None = None
-        match parts:
+        match path.split("/"):
+            case ["openapi", "v3", *place]:
+                document = await self._openapi.document("/".join(place))
             case ["version"]:
                 document = VERSION
             case ["api"]:
@@ -131,23 +137,26 @@ class ApiServer:
             raise method_not_allowed()
         return _json(encode(document))
 
+    async def _review(self, request: web.Request, found: Target) -> web.StreamResponse:
+        return _json(encode(reviews.answered(found.kind, await object_of(request))), 201)
+
     async def _get(self, request: web.Request, found: Target) -> web.StreamResponse:
-        partial = wants_metadata_only(request)
+        form = form_of(request)
         if flag(request.query, "watch"):
-            return await self._watch(request, found, partial=partial)
-        return _json(written(found.kind, self._record(found), partial=partial))
+            return await self._watch(request, found, form)
+        return _json(written(found.kind, self._record(found), form))
 
     async def _list(self, request: web.Request, found: Target) -> web.StreamResponse:
-        partial = wants_metadata_only(request)
+        form = form_of(request)
         if flag(request.query, "watch"):
-            return await self._watch(request, found, partial=partial)
+            return await self._watch(request, found, form)
         token = request.query.get("continue", "")
         limit = number(request.query, "limit") or 0
         chosen = selection(request.query, found)
-        return _json(list_text(self._store, found.kind, chosen, limit=limit, token=token, partial=partial))
+        return _json(list_text(self._store, found.kind, chosen, limit=limit, token=token, form=form))
 
-    async def _watch(self, request: web.Request, found: Target, *, partial: bool) -> web.StreamResponse:
-        options = watch_options(request.query, partial=partial)
+    async def _watch(self, request: web.Request, found: Target, form: Form) -> web.StreamResponse:
+        options = watch_options(request.query, form)
         lines = self._watches.lines(found.kind, selection(request.query, found), options)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
@@ -162,15 +171,22 @@ class ApiServer:
             await lines.aclose()
         return response
 
-    async def _create(self, request: web.Request, found: Target) -> web.StreamResponse:
+    async def _body(self, request: web.Request, found: Target) -> Object:
+        """An object to be written; with ``fieldValidation=Strict`` it may have no field that its kind has not."""
         body = await object_of(request)
+        if request.query.get("fieldValidation") == "Strict":
+            await self._openapi.check_fields(found.kind, body)
+        return body
+
+    async def _create(self, request: web.Request, found: Target) -> web.StreamResponse:
+        body = await self._body(request, found)
         if found.kind.resource == "events.events.k8s.io":
             body = event_forms.to_core(body)
         record = await self._writer.create(found.kind, found.namespace or "", body, write_options(request))
         return _json(written(found.kind, record), 201)
 
     async def _put(self, request: web.Request, found: Target) -> web.StreamResponse:
-        body = await object_of(request)
+        body = await self._body(request, found)
         return await self._update(request, found, lambda _: body)
 
     async def _patch(self, request: web.Request, found: Target) -> web.StreamResponse:
@@ -187,7 +203,7 @@ class ApiServer:
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
             )
         record, created = await self._writer.apply(
-            found.kind, _key(found), await object_of(request), write_options(request)
+            found.kind, _key(found), await self._body(request, found), write_options(request)
         )
         return _json(written(found.kind, record), 201 if created else 200)
 
