@@ -215,6 +215,14 @@ def _subjects(kind: str) -> Callable[[Object], str]:
     return value
 
 
+def _queuing(field: str) -> Callable[[Object], Any]:
+    return _reader(f"spec.limited.limitResponse.queuing.{field}")
+
+
+def _audiences(driver: Object) -> str:
+    return _joined(one.get("audience") for one in at(driver, "spec.tokenRequests") or ())
+
+
 def _api_service(obj: Object) -> str:
     service = at(obj, "spec.service")
     return f"{service.get('namespace')}/{service.get('name')}" if service else "Local"
@@ -336,7 +344,7 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         _text("Controller", "spec.controller"), _text("Parameters", "spec.parameters.name"), _AGE,
     ),
     "networkpolicies.networking.k8s.io": (_text("Pod-Selector", _selector("spec.podSelector")), _AGE),
-    "ipaddresses.networking.k8s.io": (_text("ParentRef", _parent), _AGE),
+    "ipaddresses.networking.k8s.io": (_text("ParentRef", _parent),),
     "servicecidrs.networking.k8s.io": (_text("CIDRs", lambda obj: _joined(at(obj, "spec.cidrs") or ())), _AGE),
     "nodes": (
         _text("Status", _node_status), _text("Roles", _roles), _AGE,
@@ -373,7 +381,12 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         Column("AllowVolumeExpansion", lambda obj: bool(obj.get("allowVolumeExpansion"))), _AGE,
     ),
     "csidrivers.storage.k8s.io": (
-        Column("AttachRequired", _reader("spec.attachRequired")), _AGE,
+        Column("AttachRequired", _reader("spec.attachRequired"), type="boolean", absent=True),
+        Column("PodInfoOnMount", _reader("spec.podInfoOnMount"), type="boolean", absent=False),
+        Column("StorageCapacity", _reader("spec.storageCapacity"), type="boolean", absent=False),
+        _text("TokenRequests", _audiences),
+        Column("RequiresRepublish", _reader("spec.requiresRepublish"), type="boolean", absent=False),
+        _text("Modes", lambda obj: _joined(at(obj, "spec.volumeLifecycleModes") or ())), _AGE,
     ),
     "csinodes.storage.k8s.io": (_number("Drivers", _count("spec.drivers")), _AGE),
     "volumeattachments.storage.k8s.io": (
@@ -415,7 +428,9 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         _text("MissingPL", _condition("Dangling"), "?"),
     ),
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": (
-        _text("Type", "spec.type"), _text("NominalConcurrencyShares", "spec.limited.nominalConcurrencyShares"), _AGE,
+        _text("Type", "spec.type"), _text("NominalConcurrencyShares", "spec.limited.nominalConcurrencyShares"),
+        _text("Queues", _queuing("queues")), _text("HandSize", _queuing("handSize")),
+        _text("QueueLengthLimit", _queuing("queueLengthLimit")), _AGE,
     ),
 }  # fmt: skip
 _EVENTS = (

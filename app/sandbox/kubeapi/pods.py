@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import aiohttp
 from aiohttp import web
 
+from app.sandbox.kubeapi import tunnel
 from app.sandbox.kubeapi.failures import Failure, bad_request, internal_error
 from app.sandbox.kubeapi.objects import entries, mapping
 from app.sandbox.kubeapi.requests import number
@@ -39,23 +40,33 @@ async def log_text(store: Store, pod: Record, query: Mapping[str, str]) -> web.R
 
 
 async def port_forward(store: Store, pod: Record, request: web.Request) -> web.StreamResponse:
+    """By websocket: one connection in channels, or any number of them tunnelled."""
+    offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    if request.headers.get("Upgrade", "").lower() != "websocket" or not {PROTOCOL, tunnel.PROTOCOL} & set(offered):
+        raise bad_request(f"Upgrade request required: websocket with {PROTOCOL} or {tunnel.PROTOCOL}")
+    base = f"{_kubelet_url(store, pod)}/endpoint/{pod.key.namespace}/{pod.key.name}"
+    if tunnel.PROTOCOL not in offered:
+        return await _forward_one(base, request)
+    socket = web.WebSocketResponse(protocols=[tunnel.PROTOCOL], max_msg_size=0)
+    await socket.prepare(request)
+    await tunnel.Tunnel(socket, lambda port: _connect(f"{base}/{port}")).run()
+    return socket
+
+
+async def _forward_one(base: str, request: web.Request) -> web.StreamResponse:
     """One TCP connection per websocket: channel 0 carries its bytes, channel 1 the reason why there is none."""
     port = number(request.query, "ports")
     if port is None:
         raise bad_request("ports: Required value: exactly one port")
-    offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    if request.headers.get("Upgrade", "").lower() != "websocket" or PROTOCOL not in offered:
-        raise bad_request(f"Upgrade request required: websocket with {PROTOCOL}")
-    base = _kubelet_url(store, pod)
     socket = web.WebSocketResponse(protocols=[PROTOCOL], max_msg_size=0)
     await socket.prepare(request)
     # Each channel opens with its port, little-endian.
     for channel in (_DATA, _ERROR):
         await socket.send_bytes(channel + struct.pack("<H", port))
     try:
-        reader, writer = await _connect(f"{base}/endpoint/{pod.key.namespace}/{pod.key.name}/{port}")
+        reader, writer = await _connect(f"{base}/{port}")
     except (OSError, TimeoutError, ValueError, KeyError, Failure) as error:
-        why = f"error forwarding port {port} to pod {pod.key.name}: {error}"
+        why = f"error forwarding port {port}: {error}"
         await socket.send_bytes(_ERROR + why.encode())
     else:
         await _proxy(socket, reader, writer)

@@ -43,6 +43,13 @@ def read_keys(ini: str, profile: str = "default") -> Keys:
         raise StoreError(f"error loading credentials of profile {profile}") from error
 
 
+def require_url(key: str, url: str) -> None:
+    """Raises StoreError for what the plugin would not take for an address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise StoreError(f"Invalid {key} {url}, URL must be valid according to https://golang.org/pkg/net/url/#Parse")
+
+
 class Endpoints:
     """Cluster addresses to loopback ports, by the JSON file the kubelet keeps current."""
 
@@ -51,11 +58,8 @@ class Endpoints:
 
     def resolve(self, url: str) -> str:
         """The URL to really connect to. Raises StoreError as a resolver that knows no such host."""
+        require_url("s3Url", url)
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise StoreError(
-                f"Invalid s3Url {url}, URL must be valid according to https://golang.org/pkg/net/url/#Parse"
-            )
         port = parts.port or (443 if parts.scheme == "https" else 80)
         known = self._read().get(f"{parts.hostname}:{port}")
         if known:
@@ -75,10 +79,13 @@ class Endpoints:
 
 
 class Bucket:
-    """One location's bucket below its prefix. Every failure of the wire is a StoreError."""
+    """One location's bucket below its prefix; ``signer`` knows the address that people reach it by.
 
-    def __init__(self, client: Any, name: str, prefix: str) -> None:
-        self._client, self._name = client, name
+    Every failure of the wire is a StoreError.
+    """
+
+    def __init__(self, client: Any, signer: Any, name: str, prefix: str) -> None:
+        self._client, self._signer, self._name = client, signer, name
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     async def top_level_names(self) -> list[str]:
@@ -138,7 +145,7 @@ class Bucket:
 
     async def signed_url(self, key: str, seconds: int) -> str:
         parameters = {"Bucket": self._name, "Key": self._prefix + key}
-        url: str = await self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+        url: str = await self._signer.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
         return url
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -186,7 +193,11 @@ class Buckets:
             raise StoreError("operation error S3: region could not be determined")
         url = self._endpoints.resolve(config.get("s3Url", ""))
         client = await self._client(url, config["region"], keys)
-        return Bucket(client, storage.get("bucket", ""), storage.get("prefix") or "")
+        signer = client
+        if public := config.get("publicUrl"):
+            require_url("publicUrl", public)
+            signer = await self._client(public, config["region"], keys)
+        return Bucket(client, signer, storage.get("bucket", ""), storage.get("prefix") or "")
 
     async def _client(self, url: str, region: str, keys: Keys) -> Any:
         async with self._lock:
