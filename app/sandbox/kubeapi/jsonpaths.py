@@ -18,8 +18,9 @@ _STEP = re.compile(
 
 def first_at(obj: Any, path: str) -> Any:
     """The first value the path leads to, None when there is none."""
-    found = [obj]
-    for step in _steps(path):
+    steps = _steps(path)
+    found = [obj] if steps else []
+    for step in steps:
         found = [inner for value in found for inner in _follow(value, step)]
     return found[0] if found else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.sandbox.kubeapi.failures import bad_request
 from app.sandbox.kubeapi.kinds import Kind
-from app.sandbox.kubeapi.objects import Object, encode, mapping
+from app.sandbox.kubeapi.objects import Object, encode, entries, mapping
 from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.typeschemas import REFERENCE, model_of, schema_name, schemas_below
 
@@ -135,9 +135,9 @@ def _operation(kind: Kind, action: str, media: tuple[str, ...]) -> Object:
 
 
 def _unknown(value: Any, schema: Object, schemas: Object, path: str) -> Iterator[str]:
-    for part in schema.get("allOf", ()):
-        if "$ref" in part:
-            schema = schemas[part["$ref"].removeprefix(REFERENCE)]
+    for part in entries(schema, "allOf"):
+        reference = part.get("$ref") if isinstance(part, dict) else None
+        schema = schemas.get(str(reference).removeprefix(REFERENCE), schema)
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _unknown(item, mapping(schema, "items"), schemas, f"{path}[{number}]")
@@ -148,7 +148,7 @@ def _unknown(value: Any, schema: Object, schemas: Object, path: str) -> Iterator
     for field, inner in value.items():
         place = f"{path}.{field}" if path else field
         if field in known:
-            yield from _unknown(inner, known[field], schemas, place)
+            yield from _unknown(inner, mapping(known, field), schemas, place)
         elif isinstance(others, dict):
             yield from _unknown(inner, others, schemas, place)
         elif closed:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import struct
-from collections.abc import Mapping
+from contextlib import suppress
 
 import aiohttp
 from aiohttp import web
@@ -11,19 +11,21 @@ from aiohttp import web
 from app.sandbox.kubeapi import tunnel
 from app.sandbox.kubeapi.failures import Failure, bad_request, internal_error
 from app.sandbox.kubeapi.objects import entries, mapping
-from app.sandbox.kubeapi.requests import number
+from app.sandbox.kubeapi.requests import flag, number
 from app.sandbox.kubeapi.store import Key, Record, Store
 
 KUBELET_URL = "sandbox.kecs.dev/kubelet-url"
 PROTOCOL = "v4.channel.k8s.io"
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 _CONNECT_SECONDS = 5
+_FOLLOW_SECONDS = 0.2
 _CHUNK = 64 * 1024
 _DATA, _ERROR = b"\x00", b"\x01"
 
 
-async def log_text(store: Store, pod: Record, query: Mapping[str, str]) -> web.Response:
-    """The container's log so far; ``tailLines`` is honoured, ``follow`` is not."""
+async def log_text(store: Store, pod: Record, request: web.Request) -> web.StreamResponse:
+    """The container's log so far, or with ``follow`` until the pod ends; ``tailLines`` is honoured."""
+    query = request.query
     containers = [one.get("name") for one in entries(mapping(pod.obj, "spec"), "containers")]
     container = query.get("container", "")
     known = [*containers, *(one.get("name") for one in entries(mapping(pod.obj, "spec"), "initContainers"))]
@@ -33,10 +35,35 @@ async def log_text(store: Store, pod: Record, query: Mapping[str, str]) -> web.R
         raise bad_request(f"a container name must be specified for pod {pod.key.name}, choose one of: {containers}")
     tail = number(query, "tailLines")
     url = f"{_kubelet_url(store, pod)}/logs/{pod.key.namespace}/{pod.key.name}/{container or '_'}"
-    text = (await _ask(url)).decode(errors="replace")
+    whole = await _ask(url)
+    text = whole
     if tail is not None:
-        text = "".join(text.splitlines(keepends=True)[-tail:] if tail else [])
-    return web.Response(text=text, content_type="text/plain")
+        text = b"".join(whole.splitlines(keepends=True)[-tail:] if tail else [])
+    if not flag(query, "follow"):
+        return web.Response(body=text, content_type="text/plain")
+    return await _follow(store, pod, request, url, text, len(whole))
+
+
+async def _follow(
+    store: Store, pod: Record, request: web.Request, url: str, text: bytes, sent: int
+) -> web.StreamResponse:
+    """``text``, then what the log has beyond its first ``sent`` bytes."""
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    with suppress(ConnectionError, Failure):
+        await response.write(text)
+        while (now := store.get(pod.key)) and now.uid == pod.uid and not _has_ended(now):
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            if news := (await _ask(url))[sent:]:
+                await response.write(news)
+                sent += len(news)
+        await response.write_eof()
+    return response
+
+
+def _has_ended(pod: Record) -> bool:
+    return mapping(pod.obj, "status").get("phase") in {"Succeeded", "Failed"}
 
 
 async def port_forward(store: Store, pod: Record, request: web.Request) -> web.StreamResponse:

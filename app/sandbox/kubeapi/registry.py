@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.sandbox.kubeapi.kinds import Kind, built_in_kinds
-from app.sandbox.kubeapi.objects import Object, at, entries
+from app.sandbox.kubeapi.objects import Object, at, entries, mapping
 
 
 class Registry:
@@ -101,8 +101,8 @@ def _served(base: Kind, version: Object) -> Kind:
         base,
         version=version["name"],
         has_status=at(version, "subresources.status") is not None,
-        schema=at(version, "schema.openAPIV3Schema"),
-        columns=tuple(entries(version, "additionalPrinterColumns")),
+        schema=mapping(mapping(version, "schema"), "openAPIV3Schema"),
+        columns=tuple(one for one in entries(version, "additionalPrinterColumns") if isinstance(one, dict)),
     )
 
 

@@ -1,5 +1,6 @@
 """What a request asks for: the address, the query and the body, each checked before anything happens."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from aiohttp import web
 
+from app.sandbox.kubeapi import protobuf
 from app.sandbox.kubeapi.deleting import DeleteOptions
 from app.sandbox.kubeapi.failures import Failure, bad_request, unsupported_media_type
 from app.sandbox.kubeapi.kinds import Kind
@@ -124,10 +126,13 @@ def _dry_run(value: Any) -> bool:
 
 
 async def body_of(request: web.Request) -> Any:
-    """The parsed body; 400 for what cannot be read, 415 for another form than JSON or YAML."""
+    """The parsed body; 400 for what cannot be read, 415 for another form than these."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     raw = await request.read()
     try:
+        if content_type == protobuf.MEDIA:
+            # Aside: the first one loads the models, which takes half a second.
+            return await asyncio.to_thread(protobuf.decode, raw)
         if content_type in _YAML:
             return yaml.safe_load(raw)
         if content_type in _JSON or content_type.endswith("+json"):

@@ -277,7 +277,7 @@ class ApiServer:
         return _json(encode(scale_of(found.kind, record.obj)))
 
     async def _log(self, request: web.Request, found: Target) -> web.StreamResponse:
-        return await pods.log_text(self._store, self._record(found), request.query)
+        return await pods.log_text(self._store, self._record(found), request)
 
     async def _port_forward(self, request: web.Request, found: Target) -> web.StreamResponse:
         return await pods.port_forward(self._store, self._record(found), request)

@@ -32,17 +32,25 @@ def _columns_of(kind: Kind) -> tuple[Column, ...]:
 
 
 def _defined(one: Object) -> Column:
-    path = str(one.get("jsonPath", ""))
+    path, priority = str(one.get("jsonPath", "")), one.get("priority")
     return Column(
         str(one.get("name", "")),
         lambda obj: first_at(obj, path),
         type=str(one.get("type", "string")),
-        priority=int(one.get("priority") or 0),
+        priority=priority if isinstance(priority, int) else 0,
     )
 
 
 def _cells(columns: tuple[Column, ...], record: Record) -> list[Any]:
-    return [_cell(column, column.value(record.obj)) for column in columns]
+    return [_cell(column, _value(column, record.obj)) for column in columns]
+
+
+def _value(column: Column, obj: Object) -> Any:
+    """Nothing is there where an object is not shaped as its kind."""
+    try:
+        return column.value(obj)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _cell(column: Column, value: Any) -> Any:
