@@ -24,6 +24,13 @@ async def velero(awake: World, programs: Programs) -> AsyncIterator[Tool]:
     """The CLI, and MinIO where the CLI can reach it."""
     tool = await programs.tool("velero", awake, "velero")
     await _set_public_url(awake, awake.s3_url)
+
+    async def available() -> bool:
+        location = await awake.kube.get(BACKUP_STORAGE_LOCATIONS, "default", "velero")
+        return bool(location["status"].get("phase") == "Available")
+
+    # What other tests put into the bucket for a moment makes Velero refuse it until it looks again.
+    await eventually(available)
     yield tool
     await _set_public_url(awake, None)
 

@@ -89,8 +89,13 @@ class Bucket:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     async def top_level_names(self) -> list[str]:
+        """Names with objects below them: SeaweedFS goes on listing emptied directories for a while."""
         answer = await self._call("list_objects_v2", Prefix=self._prefix, Delimiter="/")
-        return [entry["Prefix"][len(self._prefix) :].rstrip("/") for entry in answer.get("CommonPrefixes", ())]
+        prefixes = [entry["Prefix"] for entry in answer.get("CommonPrefixes", ())]
+        return [prefix[len(self._prefix) :].rstrip("/") for prefix in prefixes if await self._holds_any(prefix)]
+
+    async def _holds_any(self, prefix: str) -> bool:
+        return bool((await self._call("list_objects_v2", Prefix=prefix, MaxKeys=1)).get("Contents"))
 
     async def names_below(self, prefix: str) -> list[str]:
         """The "directories" one level below ``prefix``."""
