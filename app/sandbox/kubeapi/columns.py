@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.sandbox.kubeapi.durations import age
-from app.sandbox.kubeapi.objects import Object, at, entries, mapping
-
-NONE = "<none>"
+from app.sandbox.kubeapi import cells
+from app.sandbox.kubeapi.objects import Object, at, entries
 
 
 @dataclass(frozen=True)
@@ -25,241 +23,34 @@ class Column:
         return {"name": self.name, "type": kind, "format": "", "description": self.name, "priority": self.priority}
 
 
-def _text(name: str, source: str | Callable[[Object], Any], absent: Any = NONE, *, wide: bool = False) -> Column:
-    value = source if callable(source) else _reader(source)
+def _text(name: str, source: str | Callable[[Object], Any], absent: Any = cells.NONE, *, wide: bool = False) -> Column:
+    value = source if callable(source) else cells.reader(source)
     return Column(name, value, priority=int(wide), absent=absent)
 
 
 def _number(name: str, source: str | Callable[[Object], Any], absent: Any = 0) -> Column:
-    value = source if callable(source) else _reader(source)
+    value = source if callable(source) else cells.reader(source)
     return Column(name, value, type="integer", absent=absent)
-
-
-def _reader(path: str) -> Callable[[Object], Any]:
-    return lambda obj: at(obj, path)
 
 
 def _count(path: str) -> Callable[[Object], int]:
     return lambda obj: len(at(obj, path) or ())
 
 
-def _joined(items: Any) -> str:
-    return ",".join(str(item) for item in items) or NONE
-
-
-def _pairs(labels: Any) -> str:
-    return _joined(f"{key}={value}" for key, value in (labels or {}).items())
-
-
 def _selector(path: str) -> Callable[[Object], str]:
-    return lambda obj: _pairs(at(obj, f"{path}.matchLabels"))
+    return lambda obj: cells.pairs(at(obj, f"{path}.matchLabels"))
 
 
 def _of_containers(field: str, path: str = "spec.template.spec") -> Callable[[Object], str]:
-    return lambda obj: _joined(one.get(field) for one in entries(at(obj, path) or {}, "containers"))
+    return lambda obj: cells.joined(one.get(field) for one in entries(at(obj, path) or {}, "containers"))
 
 
 def _ready_of(wanted: str, ready: str) -> Callable[[Object], str]:
     return lambda obj: f"{at(obj, ready) or 0}/{at(obj, wanted) or 0}"
 
 
-def _condition(name: str) -> Callable[[Object], Any]:
-    def value(obj: Object) -> Any:
-        conditions = entries(mapping(obj, "status"), "conditions")
-        return next((one.get("status") for one in conditions if one.get("type") == name), None)
-
-    return value
-
-
-# Pods -----------------------------------------------------------------------------------------------------------------
-
-
-def _container_statuses(pod: Object) -> list[Object]:
-    return entries(mapping(pod, "status"), "containerStatuses")
-
-
-def _pod_ready(pod: Object) -> str:
-    ready = sum(1 for one in _container_statuses(pod) if one.get("ready"))
-    return f"{ready}/{len(entries(mapping(pod, 'spec'), 'containers'))}"
-
-
-def _pod_status(pod: Object) -> str:
-    """The most telling reason: of a container that waits or has ended, of the pod, else its phase."""
-    status = mapping(pod, "status")
-    reason = str(status.get("reason") or status.get("phase") or "Unknown")
-    for container in _container_statuses(pod):
-        waiting, ended = (mapping(mapping(container, "state"), state) for state in ("waiting", "terminated"))
-        reason = str(waiting.get("reason") or ended.get("reason") or reason)
-    return "Terminating" if pod["metadata"].get("deletionTimestamp") else reason
-
-
-def _restarts(pod: Object) -> str:
-    return str(sum(int(one.get("restartCount") or 0) for one in _container_statuses(pod)))
-
-
-# Services and addresses -----------------------------------------------------------------------------------------------
-
-
-def _ports(service: Object) -> str:
-    return _joined(_port(one) for one in entries(mapping(service, "spec"), "ports"))
-
-
-def _port(port: Object) -> str:
-    node = f":{port['nodePort']}" if port.get("nodePort") else ""
-    return f"{port.get('port')}{node}/{port.get('protocol', 'TCP')}"
-
-
-def _external(service: Object) -> str:
-    spec = mapping(service, "spec")
-    if spec.get("type") == "ExternalName":
-        return str(spec.get("externalName"))
-    found = [one.get("ip") or one.get("hostname") for one in at(service, "status.loadBalancer.ingress") or ()]
-    found += entries(spec, "externalIPs")
-    return "<pending>" if spec.get("type") == "LoadBalancer" and not found else _joined(found)
-
-
-def _endpoints(obj: Object) -> str:
-    return _joined(
-        f"{address.get('ip')}:{port.get('port')}"
-        for subset in entries(obj, "subsets")
-        for address in entries(subset, "addresses")
-        for port in entries(subset, "ports")
-    )
-
-
-def _slice_ports(obj: Object) -> str:
-    return _joined(one.get("port") for one in entries(obj, "ports"))
-
-
-def _slice_addresses(obj: Object) -> str:
-    return _joined(address for one in entries(obj, "endpoints") for address in entries(one, "addresses"))
-
-
-def _hosts(ingress: Object) -> str:
-    return _joined(one.get("host") or "*" for one in entries(mapping(ingress, "spec"), "rules"))
-
-
-def _ingress_address(ingress: Object) -> str:
-    return ",".join(one.get("ip") or one.get("hostname") for one in at(ingress, "status.loadBalancer.ingress") or ())
-
-
-def _parent(address: Object) -> str:
-    parent = at(address, "spec.parentRef") or {}
-    place = "/".join(filter(None, (parent.get("namespace"), parent.get("name"))))
-    return ".".join(filter(None, (parent.get("resource"), parent.get("group")))) + f"/{place}"
-
-
-def _ingress_ports(ingress: Object) -> str:
-    return "80, 443" if at(ingress, "spec.tls") else "80"
-
-
-# Nodes, jobs, volumes, rights -----------------------------------------------------------------------------------------
-
-
-def _node_status(node: Object) -> str:
-    words = {"True": "Ready", None: "Unknown"}
-    shown = words.get(_condition("Ready")(node), "NotReady")
-    return shown + ",SchedulingDisabled" if at(node, "spec.unschedulable") else shown
-
-
-def _roles(node: Object) -> str:
-    prefix = "node-role.kubernetes.io/"
-    labels = mapping(node["metadata"], "labels")
-    return _joined(sorted(label.removeprefix(prefix) for label in labels if label.startswith(prefix)))
-
-
-def _address(sort: str) -> Callable[[Object], Any]:
-    def value(node: Object) -> Any:
-        addresses = entries(mapping(node, "status"), "addresses")
-        return next((one.get("address") for one in addresses if one.get("type") == sort), None)
-
-    return value
-
-
-def _job_status(job: Object) -> str:
-    for condition, shown in (("Complete", "Complete"), ("Failed", "Failed"), ("Suspended", "Suspended")):
-        if _condition(condition)(job) == "True":
-            return shown
-    return "Terminating" if job["metadata"].get("deletionTimestamp") else "Running"
-
-
-def _job_duration(job: Object) -> str:
-    began, ended = at(job, "status.startTime"), at(job, "status.completionTime")
-    return age(began, until=ended) if began else ""
-
-
-def _modes(path: str) -> Callable[[Object], str]:
-    short = {
-        "ReadWriteOnce": "RWO",
-        "ReadOnlyMany": "ROX",
-        "ReadWriteMany": "RWX",
-        "ReadWriteOncePod": "RWOP",
-    }
-    return lambda obj: ",".join(short.get(mode, mode) for mode in at(obj, path) or ())
-
-
-def _claim(volume: Object) -> str:
-    claim = at(volume, "spec.claimRef") or {}
-    return f"{claim.get('namespace')}/{claim.get('name')}" if claim else ""
-
-
-def _role(binding: Object) -> str:
-    return f"{at(binding, 'roleRef.kind')}/{at(binding, 'roleRef.name')}"
-
-
-def _subjects(kind: str) -> Callable[[Object], str]:
-    def value(binding: Object) -> str:
-        found = [one for one in entries(binding, "subjects") if one.get("kind") == kind]
-        return ", ".join(f"{one['namespace']}/{one['name']}" if "namespace" in one else one["name"] for one in found)
-
-    return value
-
-
-def _queuing(field: str) -> Callable[[Object], Any]:
-    return _reader(f"spec.limited.limitResponse.queuing.{field}")
-
-
-def _audiences(driver: Object) -> str:
-    return _joined(one.get("audience") for one in at(driver, "spec.tokenRequests") or ())
-
-
-def _api_service(obj: Object) -> str:
-    service = at(obj, "spec.service")
-    return f"{service.get('namespace')}/{service.get('name')}" if service else "Local"
-
-
-def _amounts(*, limits: bool) -> Callable[[Object], str]:
-    def value(quota: Object) -> str:
-        status = mapping(quota, "status")
-        hard, used = mapping(status, "hard"), mapping(status, "used")
-        names = [name for name in sorted(hard) if name.startswith("limits.") == limits]
-        return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in names)
-
-    return value
-
-
-def _controllers(revision: Object) -> str:
-    owners = [one for one in entries(revision["metadata"], "ownerReferences") if one.get("controller")]
-    return _joined(f"{one['kind'].lower()}.{one['apiVersion'].partition('/')[0]}/{one['name']}" for one in owners)
-
-
-def _request(csr: Object) -> str:
-    found = [str(one.get("type")) for one in entries(mapping(csr, "status"), "conditions")] or ["Pending"]
-    return ",".join(found + (["Issued"] if at(csr, "status.certificate") else []))
-
-
-def _involved(event: Object) -> str:
-    involved = mapping(event, "involvedObject")
-    return f"{str(involved.get('kind', '')).lower()}/{involved.get('name', '')}"
-
-
-def _last_seen(event: Object) -> Any:
-    series = at(event, "series.lastObservedTime")
-    return series or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
-
-
 _NAME = _text("Name", "metadata.name")
-_AGE = Column("Age", _reader("metadata.creationTimestamp"), type="date")
+_AGE = Column("Age", cells.reader("metadata.creationTimestamp"), type="date")
 _CREATED = _text("Created At", "metadata.creationTimestamp")
 _CONTAINERS = (
     _text("Containers", _of_containers("name"), wide=True),
@@ -267,8 +58,9 @@ _CONTAINERS = (
 )
 _SELECTOR = _text("Selector", _selector("spec.selector"), wide=True)
 _BINDING = (
-    _text("Role", _role), _AGE, _text("Users", _subjects("User"), wide=True),
-    _text("Groups", _subjects("Group"), wide=True), _text("ServiceAccounts", _subjects("ServiceAccount"), wide=True),
+    _text("Role", cells.role), _AGE, _text("Users", cells.subjects("User"), wide=True),
+    _text("Groups", cells.subjects("Group"), wide=True),
+    _text("ServiceAccounts", cells.subjects("ServiceAccount"), wide=True),
 )  # fmt: skip
 _REPLICAS = (
     _number("Desired", "spec.replicas"), _number("Current", "status.replicas"),
@@ -280,29 +72,29 @@ _WEBHOOKS = (_number("Webhooks", _count("webhooks")), _AGE)
 PLAIN = (_NAME, _AGE)
 _TABLE: dict[str, tuple[Column, ...]] = {
     "pods": (
-        _text("Ready", _pod_ready), _text("Status", _pod_status), _text("Restarts", _restarts), _AGE,
+        _text("Ready", cells.pod_ready), _text("Status", cells.pod_status), _text("Restarts", cells.restarts), _AGE,
         _text("IP", "status.podIP", wide=True), _text("Node", "spec.nodeName", wide=True),
         _text("Nominated Node", "status.nominatedNodeName", wide=True),
-        _text("Readiness Gates", lambda _: NONE, wide=True),
+        _text("Readiness Gates", lambda _: cells.NONE, wide=True),
     ),
     "podtemplates": (
         _text("Containers", _of_containers("name", "template.spec")),
         _text("Images", _of_containers("image", "template.spec")),
-        _text("Pod Labels", lambda obj: _pairs(at(obj, "template.metadata.labels"))),
+        _text("Pod Labels", lambda obj: cells.pairs(at(obj, "template.metadata.labels"))),
     ),
     "poddisruptionbudgets.policy": (
         _text("Min Available", "spec.minAvailable", "N/A"), _text("Max Unavailable", "spec.maxUnavailable", "N/A"),
         _number("Allowed Disruptions", "status.disruptionsAllowed"), _AGE,
     ),
     "replicationcontrollers": (
-        *_REPLICAS, _text("Selector", lambda obj: _pairs(at(obj, "spec.selector")), wide=True),
+        *_REPLICAS, _text("Selector", lambda obj: cells.pairs(at(obj, "spec.selector")), wide=True),
     ),
     "replicasets.apps": (*_REPLICAS, _SELECTOR),
     "daemonsets.apps": (
         _number("Desired", "status.desiredNumberScheduled"), _number("Current", "status.currentNumberScheduled"),
         _number("Ready", "status.numberReady"), _number("Up-to-date", "status.updatedNumberScheduled"),
         _number("Available", "status.numberAvailable"),
-        _text("Node Selector", lambda obj: _pairs(at(obj, "spec.template.spec.nodeSelector"))), _AGE,
+        _text("Node Selector", lambda obj: cells.pairs(at(obj, "spec.template.spec.nodeSelector"))), _AGE,
         *_CONTAINERS, _SELECTOR,
     ),
     "deployments.apps": (
@@ -314,11 +106,11 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         _text("Ready", _ready_of("spec.replicas", "status.readyReplicas")), _AGE, *_CONTAINERS,
     ),
     "controllerrevisions.apps": (
-        _text("Controller", _controllers), _number("Revision", "revision"), _AGE,
+        _text("Controller", cells.controllers), _number("Revision", "revision"), _AGE,
     ),
     "jobs.batch": (
-        _text("Status", _job_status), _text("Completions", _ready_of("spec.completions", "status.succeeded")),
-        Column("Duration", _job_duration), _AGE, *_CONTAINERS, _SELECTOR,
+        _text("Status", cells.job_status), _text("Completions", _ready_of("spec.completions", "status.succeeded")),
+        Column("Duration", cells.job_duration), _AGE, *_CONTAINERS, _SELECTOR,
     ),
     "cronjobs.batch": (
         _text("Schedule", "spec.schedule"), _text("Timezone", "spec.timeZone"),
@@ -329,28 +121,30 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         _text("Selector", _selector("spec.jobTemplate.spec.selector"), wide=True),
     ),
     "services": (
-        _text("Type", "spec.type"), _text("Cluster-IP", "spec.clusterIP"), _text("External-IP", _external),
-        _text("Port(s)", _ports), _AGE, _text("Selector", lambda obj: _pairs(at(obj, "spec.selector")), wide=True),
+        _text("Type", "spec.type"), _text("Cluster-IP", "spec.clusterIP"), _text("External-IP", cells.external),
+        _text("Port(s)", cells.ports), _AGE,
+        _text("Selector", lambda obj: cells.pairs(at(obj, "spec.selector")), wide=True),
     ),
-    "endpoints": (_text("Endpoints", _endpoints), _AGE),
+    "endpoints": (_text("Endpoints", cells.endpoints), _AGE),
     "endpointslices.discovery.k8s.io": (
-        _text("AddressType", "addressType"), _text("Ports", _slice_ports), _text("Endpoints", _slice_addresses), _AGE,
+        _text("AddressType", "addressType"), _text("Ports", cells.slice_ports),
+        _text("Endpoints", cells.slice_addresses), _AGE,
     ),
     "ingresses.networking.k8s.io": (
-        _text("Class", "spec.ingressClassName"), _text("Hosts", _hosts), _text("Address", _ingress_address),
-        _text("Ports", _ingress_ports), _AGE,
+        _text("Class", "spec.ingressClassName"), _text("Hosts", cells.hosts), _text("Address", cells.ingress_address),
+        _text("Ports", cells.ingress_ports), _AGE,
     ),
     "ingressclasses.networking.k8s.io": (
         _text("Controller", "spec.controller"), _text("Parameters", "spec.parameters.name"), _AGE,
     ),
     "networkpolicies.networking.k8s.io": (_text("Pod-Selector", _selector("spec.podSelector")), _AGE),
-    "ipaddresses.networking.k8s.io": (_text("ParentRef", _parent),),
-    "servicecidrs.networking.k8s.io": (_text("CIDRs", lambda obj: _joined(at(obj, "spec.cidrs") or ())), _AGE),
+    "ipaddresses.networking.k8s.io": (_text("ParentRef", cells.parent),),
+    "servicecidrs.networking.k8s.io": (_text("CIDRs", lambda obj: cells.joined(at(obj, "spec.cidrs") or ())), _AGE),
     "nodes": (
-        _text("Status", _node_status), _text("Roles", _roles), _AGE,
+        _text("Status", cells.node_status), _text("Roles", cells.roles), _AGE,
         _text("Version", "status.nodeInfo.kubeletVersion"),
-        _text("Internal-IP", _address("InternalIP"), wide=True),
-        _text("External-IP", _address("ExternalIP"), wide=True),
+        _text("Internal-IP", cells.address("InternalIP"), wide=True),
+        _text("External-IP", cells.address("ExternalIP"), wide=True),
         _text("OS-Image", "status.nodeInfo.osImage", "<unknown>", wide=True),
         _text("Kernel-Version", "status.nodeInfo.kernelVersion", "<unknown>", wide=True),
         _text("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", "<unknown>", wide=True),
@@ -362,15 +156,15 @@ _TABLE: dict[str, tuple[Column, ...]] = {
     "secrets": (_text("Type", "type"), _number("Data", _count("data")), _AGE),
     "serviceaccounts": (_number("Secrets", _count("secrets")), _AGE),
     "persistentvolumes": (
-        _text("Capacity", "spec.capacity.storage", ""), _text("Access Modes", _modes("spec.accessModes")),
+        _text("Capacity", "spec.capacity.storage", ""), _text("Access Modes", cells.modes("spec.accessModes")),
         _text("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"), _text("Status", "status.phase"),
-        _text("Claim", _claim), _text("StorageClass", "spec.storageClassName", ""),
+        _text("Claim", cells.claim), _text("StorageClass", "spec.storageClassName", ""),
         _text("VolumeAttributesClass", "spec.volumeAttributesClassName", "<unset>"),
         _text("Reason", "status.reason", ""), _AGE, _text("VolumeMode", "spec.volumeMode", "<unset>", wide=True),
     ),
     "persistentvolumeclaims": (
         _text("Status", "status.phase"), _text("Volume", "spec.volumeName", ""),
-        _text("Capacity", "status.capacity.storage", ""), _text("Access Modes", _modes("status.accessModes")),
+        _text("Capacity", "status.capacity.storage", ""), _text("Access Modes", cells.modes("status.accessModes")),
         _text("StorageClass", "spec.storageClassName", ""),
         _text("VolumeAttributesClass", "spec.volumeAttributesClassName", "<unset>"), _AGE,
         _text("VolumeMode", "spec.volumeMode", "<unset>", wide=True),
@@ -381,17 +175,17 @@ _TABLE: dict[str, tuple[Column, ...]] = {
         Column("AllowVolumeExpansion", lambda obj: bool(obj.get("allowVolumeExpansion"))), _AGE,
     ),
     "csidrivers.storage.k8s.io": (
-        Column("AttachRequired", _reader("spec.attachRequired"), type="boolean", absent=True),
-        Column("PodInfoOnMount", _reader("spec.podInfoOnMount"), type="boolean", absent=False),
-        Column("StorageCapacity", _reader("spec.storageCapacity"), type="boolean", absent=False),
-        _text("TokenRequests", _audiences),
-        Column("RequiresRepublish", _reader("spec.requiresRepublish"), type="boolean", absent=False),
-        _text("Modes", lambda obj: _joined(at(obj, "spec.volumeLifecycleModes") or ())), _AGE,
+        Column("AttachRequired", cells.reader("spec.attachRequired"), type="boolean", absent=True),
+        Column("PodInfoOnMount", cells.reader("spec.podInfoOnMount"), type="boolean", absent=False),
+        Column("StorageCapacity", cells.reader("spec.storageCapacity"), type="boolean", absent=False),
+        _text("TokenRequests", cells.audiences),
+        Column("RequiresRepublish", cells.reader("spec.requiresRepublish"), type="boolean", absent=False),
+        _text("Modes", lambda obj: cells.joined(at(obj, "spec.volumeLifecycleModes") or ())), _AGE,
     ),
     "csinodes.storage.k8s.io": (_number("Drivers", _count("spec.drivers")), _AGE),
     "volumeattachments.storage.k8s.io": (
         _text("Attacher", "spec.attacher"), _text("PV", "spec.source.persistentVolumeName"),
-        _text("Node", "spec.nodeName"), Column("Attached", _reader("status.attached")), _AGE,
+        _text("Node", "spec.nodeName"), Column("Attached", cells.reader("status.attached")), _AGE,
     ),
     "roles.rbac.authorization.k8s.io": (_CREATED,),
     "clusterroles.rbac.authorization.k8s.io": (_CREATED,),
@@ -399,7 +193,7 @@ _TABLE: dict[str, tuple[Column, ...]] = {
     "clusterrolebindings.rbac.authorization.k8s.io": _BINDING,
     "customresourcedefinitions.apiextensions.k8s.io": (_CREATED,),
     "apiservices.apiregistration.k8s.io": (
-        _text("Service", _api_service), _text("Available", _condition("Available"), "Unknown"), _AGE,
+        _text("Service", cells.api_service), _text("Available", cells.condition("Available"), "Unknown"), _AGE,
     ),
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
@@ -415,30 +209,30 @@ _TABLE: dict[str, tuple[Column, ...]] = {
     ),
     "limitranges": (_CREATED,),
     "resourcequotas": (
-        _text("Request", _amounts(limits=False)), _text("Limit", _amounts(limits=True)), _AGE,
+        _text("Request", cells.amounts(limits=False)), _text("Limit", cells.amounts(limits=True)), _AGE,
     ),
     "certificatesigningrequests.certificates.k8s.io": (
         _AGE, _text("SignerName", "spec.signerName"), _text("Requestor", "spec.username"),
-        _text("RequestedDuration", "spec.expirationSeconds"), _text("Condition", _request),
+        _text("RequestedDuration", "spec.expirationSeconds"), _text("Condition", cells.request),
     ),
     "flowschemas.flowcontrol.apiserver.k8s.io": (
         _text("PriorityLevel", "spec.priorityLevelConfiguration.name"),
         _number("MatchingPrecedence", "spec.matchingPrecedence"),
         _text("DistinguisherMethod", "spec.distinguisherMethod.type"), _AGE,
-        _text("MissingPL", _condition("Dangling"), "?"),
+        _text("MissingPL", cells.condition("Dangling"), "?"),
     ),
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": (
         _text("Type", "spec.type"), _text("NominalConcurrencyShares", "spec.limited.nominalConcurrencyShares"),
-        _text("Queues", _queuing("queues")), _text("HandSize", _queuing("handSize")),
-        _text("QueueLengthLimit", _queuing("queueLengthLimit")), _AGE,
+        _text("Queues", cells.queuing("queues")), _text("HandSize", cells.queuing("handSize")),
+        _text("QueueLengthLimit", cells.queuing("queueLengthLimit")), _AGE,
     ),
 }  # fmt: skip
 _EVENTS = (
-    Column("Last Seen", _last_seen, type="date"), _text("Type", "type"), _text("Reason", "reason"),
-    _text("Object", _involved), _text("Subobject", "involvedObject.fieldPath", "", wide=True),
+    Column("Last Seen", cells.last_seen, type="date"), _text("Type", "type"), _text("Reason", "reason"),
+    _text("Object", cells.involved), _text("Subobject", "involvedObject.fieldPath", "", wide=True),
     _text("Source", "source.component", "", wide=True), _text("Message", "message", ""),
-    Column("First Seen", _reader("firstTimestamp"), type="date", priority=1),
-    Column("Count", _reader("count"), type="string", priority=1, absent="1"),
+    Column("First Seen", cells.reader("firstTimestamp"), type="date", priority=1),
+    Column("Count", cells.reader("count"), type="string", priority=1, absent="1"),
     _text("Name", "metadata.name", wide=True),
 )  # fmt: skip
 #: By storage. Every row begins with the name but those of events.

@@ -64,6 +64,23 @@ async def test_an_object_that_is_not_shaped_as_its_kind_has_a_row(client: Client
     assert table["rows"][0]["cells"][0] == "one"
 
 
+async def test_cells_that_are_worked_out(client: Client) -> None:
+    """A Job by its conditions, a Service by its ports, a pod by its containers."""
+    jobs = client.path("jobs", api="/apis/batch/v1")
+    await client.create(jobs, "one", spec={"template": {"spec": pod_spec(restartPolicy="Never")}, "suspend": True})
+    status = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1}
+    await client.patch(f"{jobs}/one/status", {"status": status})
+    assert await _cells(client, f"{jobs}/one") == ["one", "Complete", "1/1"]
+    await client.create(client.path("services"), "one", spec={"ports": [{"port": 80}]})
+    assert (await _cells(client, client.path("services", "one"), 5))[4] == "80/TCP"
+    await client.create(client.path("pods"), "two", spec=pod_spec())
+    assert await _cells(client, client.path("pods", "two")) == ["two", "0/1", "Pending"]
+
+
+async def _cells(client: Client, path: str, count: int = 3) -> Any:
+    return (await client.get(path, accept=TABLE))["rows"][0]["cells"][:count]
+
+
 async def test_columns_of_a_definition(client: Client) -> None:
     """In their order, with their types."""
     body = definition("dials", "tables.example", "Dial")
