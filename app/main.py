@@ -49,6 +49,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     async def on_idle(instance: str) -> None:
         await settle(world, instance)
 
+    await opened.enter_async_context(world.forwards)
     opened.callback(asyncio.create_task(_load_libraries(), name="load libraries").cancel)
     reconciler = Reconciler(store, runners(world), settings.workflow, on_idle)
     await opened.enter_async_context(reconciler)

@@ -65,6 +65,8 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield f"because      {result['reason']}"
     if result.get("proof"):
         yield from proof_lines(result["proof"], job["finished_at"])
+    if result.get("s3_url"):
+        yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
     if result.get("restored"):
         yield from _restored_lines(result["restored"])
     if result.get("restore_outstanding"):

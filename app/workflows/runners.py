@@ -10,7 +10,7 @@ from app.workflows.backing_up import make_proven_backup
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
 from app.workflows.requests import BackupRequest, RestoreRequest, StartRequest, StopRequest
-from app.workflows.stack import sleep_stack, wake_stack
+from app.workflows.stack import open_forward, sleep_stack, wake_stack
 from app.workflows.start import restore_instance, start_instance
 from app.workflows.stop import stop_instance
 from app.workflows.world import InstanceSession, World
@@ -23,6 +23,8 @@ class StackResult(BaseModel):
     """How waking the stack or putting it to sleep ended."""
 
     awake: bool
+    s3_url: str | None = None
+    """MinIO on this machine, while the stack is awake for a person."""
 
 
 async def back_up_instance(request: BackupRequest, session: InstanceSession, journal: Journal) -> BackupResult:
@@ -52,7 +54,8 @@ def runners(world: World) -> Mapping[str, Runner]:
     async def wake(journal: Journal) -> dict[str, Any]:
         async with InstanceSession(world, journal.job.instance) as session:
             await journal.step(wake_stack, session, journal, woken_by="user")
-            return StackResult(awake=True).model_dump()
+            # Not a step: the address is worth nothing to another process.
+            return StackResult(awake=True, s3_url=await open_forward(session)).model_dump()
 
     async def sleep(journal: Journal) -> dict[str, Any]:
         async with InstanceSession(world, journal.job.instance) as session:

@@ -4,7 +4,11 @@ from app.host.config import StorageRecord
 from app.host.credentials import ensure_credentials, ensure_repository_password
 from app.host.instance_directory import owner_ids, storage_paths
 from app.jobs.journal import Journal
+from app.kubernetes.resources import DEPLOYMENTS
+from app.velero.stack.manifests import VELERO
+from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
+from app.velero.stack.state import woken_by
 from app.velero.stack.wake import StackContext, wake
 from app.workflows.world import InstanceSession
 
@@ -44,4 +48,25 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
 
 async def sleep_stack(session: InstanceSession, *, force: bool = False) -> bool:
     """Scale the stack to zero; one that a person woke, or a resident one, only by ``force``. Says whether it sleeps."""
-    return await sleep(await session.kube(), session.settings.stack, force=force)
+    kube, settings = await session.kube(), session.settings.stack
+    sleeps = await sleep(kube, settings, force=force)
+    if sleeps or force:
+        await session.world.forwards.close(session.instance)
+        # Also the address that a service left behind whose end was not orderly.
+        await publish(kube, settings, None)
+    return sleeps
+
+
+async def open_forward(session: InstanceSession) -> str:
+    """MinIO on a port of this machine, until the stack sleeps; Velero signs downloads for that address."""
+    settings = session.settings.stack
+    access = await session.world.clusters.access(session.instance)
+    url = await session.world.forwards.open(session.instance, access, settings)
+    await publish(await session.kube(), settings, url)
+    return url
+
+
+async def is_kept_up_by_user(session: InstanceSession) -> bool:
+    """Whether a person has woken the stack and not put it to sleep since."""
+    deployment = await (await session.kube()).find(DEPLOYMENTS, VELERO, session.settings.stack.namespace)
+    return woken_by(deployment) == "user"

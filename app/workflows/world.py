@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.storage import layout
 from app.storage.s3 import S3Store
 from app.velero.client import VeleroClient
+from app.workflows.forwards import StackForwards
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class World:
     settings: Settings
     clusters: Clusters
     store: JobStore
+    forwards: StackForwards = field(default_factory=StackForwards)
 
 
 class InstanceSession:

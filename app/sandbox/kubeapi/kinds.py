@@ -27,7 +27,11 @@ class Kind:
     categories: tuple[str, ...] = ()
     list_kind: str = ""
     review: bool = False
-    schema: Object | None = field(default=None, hash=False, compare=False)
+    """A question that is answered and not stored."""
+    schema: Object | None = field(default=None, compare=False)
+    """Of a custom kind, as its definition has it."""
+    columns: tuple[Object, ...] = field(default=(), compare=False)
+    """A definition's ``additionalPrinterColumns``."""
 
     @property
     def resource(self) -> str:
@@ -87,10 +91,6 @@ _TABLE = {
         secrets Secret - N
         serviceaccounts ServiceAccount sa N
         services Service svc NS""",
-    "authentication.k8s.io/v1": "tokenreviews TokenReview - R",
-    "authorization.k8s.io/v1": """
-        selfsubjectaccessreviews SelfSubjectAccessReview - R
-        subjectaccessreviews SubjectAccessReview - R""",
     "apiregistration.k8s.io/v1": "apiservices APIService - S",
     "apps/v1": """
         controllerrevisions ControllerRevision - N
@@ -103,6 +103,13 @@ _TABLE = {
     "batch/v1": """
         cronjobs CronJob cj NSG
         jobs Job - NSG""",
+    "authentication.k8s.io/v1": """
+        selfsubjectreviews SelfSubjectReview - R
+        tokenreviews TokenReview - R""",
+    "authorization.k8s.io/v1": """
+        selfsubjectaccessreviews SelfSubjectAccessReview - R
+        selfsubjectrulesreviews SelfSubjectRulesReview - R
+        subjectaccessreviews SubjectAccessReview - R""",
     "certificates.k8s.io/v1": "certificatesigningrequests CertificateSigningRequest csr S",
     "networking.k8s.io/v1": """
         ingressclasses IngressClass - G

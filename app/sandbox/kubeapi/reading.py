@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from app.sandbox.kubeapi import event_forms
 from app.sandbox.kubeapi.failures import bad_request, expired
@@ -12,8 +12,19 @@ from app.sandbox.kubeapi.objects import encode
 from app.sandbox.kubeapi.registry import list_kind
 from app.sandbox.kubeapi.selectors import Predicate
 from app.sandbox.kubeapi.store import Record, Store
+from app.sandbox.kubeapi.tables import table_text
 
 _PARTIAL_HEAD = '{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+
+
+class Form(NamedTuple):
+    """Whole objects, their metadata alone, or rows of a table with what stands beside each row."""
+
+    sort: Literal["object", "partial", "table"] = "object"
+    include: str = ""
+
+
+WHOLE = Form()
 
 
 class Selection(NamedTuple):
@@ -29,9 +40,11 @@ class Selection(NamedTuple):
         return self.labels(record.obj) and self.fields(record.obj)
 
 
-def written(kind: Kind, record: Record, *, partial: bool = False) -> str:
-    """The object in the version of ``kind``, or only its metadata."""
-    if partial:
+def written(kind: Kind, record: Record, form: Form = WHOLE) -> str:
+    """The object in the version of ``kind`` and in the form asked for."""
+    if form.sort == "table":
+        return table_text(kind, [record], {"resourceVersion": record.metadata["resourceVersion"]}, form.include)
+    if form.sort == "partial":
         return _PARTIAL_HEAD + encode(record.metadata) + "}"
     return kind.head + _body(kind, record)
 
@@ -42,7 +55,7 @@ def _body(kind: Kind, record: Record) -> str:
     return record.body
 
 
-def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, token: str, partial: bool) -> str:
+def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, token: str, form: Form) -> str:
     """One page in JSON. Items of built-in kinds carry no kind and apiVersion, as ever in Kubernetes."""
     version, after = _read_token(store, token) if token else (store.version, None)
     then = store.records(kind.storage, selection.namespace)
@@ -57,9 +70,11 @@ def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, tok
         metadata["continue"] = _token(version, last.namespace, last.name)
         metadata["remainingItemCount"] = len(records) - limit
         records = records[:limit]
-    if partial:
+    if form.sort == "table":
+        return table_text(kind, records, metadata, form.include)
+    if form.sort == "partial":
         head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-        items = ",".join(written(kind, record, partial=True) for record in records)
+        items = ",".join(written(kind, record, form) for record in records)
     else:
         head = {"kind": list_kind(kind), "apiVersion": kind.api_version}
         opening = kind.head if kind.custom else "{"

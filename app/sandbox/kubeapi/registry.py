@@ -29,6 +29,10 @@ class Registry:
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         return self._kinds.get((group, version, plural))
 
+    def kinds(self) -> list[Kind]:
+        """Everything that is served, in the order of discovery."""
+        return list(self._kinds.values())
+
     def of_storage(self, storage: str) -> Kind | None:
         """The kind in its first version; None for objects whose definition is gone."""
         return self._by_storage.get(storage)
@@ -118,15 +122,17 @@ def kinds_of(definition: Object) -> list[Kind]:
     )
     served = [version for version in entries(spec, "versions") if version.get("served")]
     served.sort(key=lambda version: _preference(version["name"]))
-    return [
-        replace(
-            base,
-            version=one["name"],
-            has_status=at(one, "subresources.status") is not None,
-            schema=at(one, "schema.openAPIV3Schema"),
-        )
-        for one in served
-    ]
+    return [_served(base, one) for one in served]
+
+
+def _served(base: Kind, version: Object) -> Kind:
+    return replace(
+        base,
+        version=version["name"],
+        has_status=at(version, "subresources.status") is not None,
+        schema=at(version, "schema.openAPIV3Schema"),
+        columns=tuple(one for one in entries(version, "additionalPrinterColumns") if isinstance(one, dict)),
+    )
 
 
 def _preference(version: str) -> tuple[int, int, int]:

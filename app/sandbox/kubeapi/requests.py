@@ -1,5 +1,6 @@
 """What a request asks for: the address, the query and the body, each checked before anything happens."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,11 +8,12 @@ from typing import Any, NamedTuple
 import yaml
 from aiohttp import web
 
+from app.sandbox.kubeapi import protobuf
 from app.sandbox.kubeapi.deleting import DeleteOptions
 from app.sandbox.kubeapi.failures import Failure, Flaw, bad_request, invalid, unsupported_media_type
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, mapping
-from app.sandbox.kubeapi.reading import Selection
+from app.sandbox.kubeapi.reading import Form, Selection
 from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.selectors import field_selector, label_selector
 from app.sandbox.kubeapi.watching import WatchOptions
@@ -98,7 +100,7 @@ def write_options(request: web.Request) -> WriteOptions:
     )
 
 
-def watch_options(query: Mapping[str, str], *, partial: bool) -> WatchOptions:
+def watch_options(query: Mapping[str, str], form: Form) -> WatchOptions:
     if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         raise invalid("ListOptions", "meta.k8s.io", "", [Flaw.forbidden("resourceVersionMatch", why)])
@@ -107,7 +109,7 @@ def watch_options(query: Mapping[str, str], *, partial: bool) -> WatchOptions:
         seconds=number(query, "timeoutSeconds"),
         bookmarks=flag(query, "allowWatchBookmarks"),
         initial_events=flag(query, "sendInitialEvents"),
-        partial=partial,
+        form=form,
     )
 
 
@@ -142,10 +144,13 @@ def _dry_run(value: Any) -> bool:
 
 
 async def body_of(request: web.Request) -> Any:
-    """The parsed body; 400 for what cannot be read, 415 for another form than JSON or YAML."""
+    """The parsed body; 400 for what cannot be read, 415 for another form than these."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     raw = await request.read()
     try:
+        if content_type == protobuf.MEDIA:
+            # Aside: the first one loads the models, which takes half a second.
+            return await asyncio.to_thread(protobuf.decode, raw)
         if content_type in _YAML:
             return yaml.safe_load(raw)
         if content_type in _JSON or content_type.endswith("+json"):
@@ -162,15 +167,17 @@ async def object_of(request: web.Request) -> Object:
     return body
 
 
-def wants_metadata_only(request: web.Request) -> bool:
-    """By the first form in Accept that can be given; 406 when there is none."""
-    accept = request.headers.get("Accept", "*/*")
-    for form in accept.split(","):
-        media, *parameters = (part.strip() for part in form.split(";"))
+def form_of(request: web.Request) -> Form:
+    """The first form in Accept that can be given; 406 when there is none."""
+    for wish in request.headers.get("Accept", "*/*").split(","):
+        media, *parameters = (part.strip() for part in wish.split(";"))
         asked = dict(parameter.partition("=")[::2] for parameter in parameters)
-        if media == "application/json" and asked.get("as") in {"PartialObjectMetadata", "PartialObjectMetadataList"}:
-            return True
-        if media in {"application/json", "*/*", "application/*", ""} and "as" not in asked:
-            return False
+        sort = asked.get("as", "")
+        if media == "application/json" and sort in {"PartialObjectMetadata", "PartialObjectMetadataList"}:
+            return Form("partial")
+        if media == "application/json" and sort == "Table" and asked.get("v") == "v1":
+            return Form("table", request.query.get("includeObject", ""))
+        if media in {"application/json", "*/*", "application/*", ""} and not sort:
+            return Form()
     message = "only the following media types are accepted: application/json"
     raise Failure(406, "NotAcceptable", message)

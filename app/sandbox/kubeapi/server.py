@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.sandbox.kubeapi import event_forms, pods
+from app.sandbox.kubeapi import event_forms, pods, reviews
 from app.sandbox.kubeapi.aggregation import refuse_remote, remote_groups
 from app.sandbox.kubeapi.deleting import Deleter, deleted_status
 from app.sandbox.kubeapi.failures import (
@@ -24,8 +24,9 @@ from app.sandbox.kubeapi.failures import (
 )
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import Object, encode, mapping
+from app.sandbox.kubeapi.openapi import OpenApi
 from app.sandbox.kubeapi.patches import json_patch, merge_patch, strategic_merge_patch
-from app.sandbox.kubeapi.reading import list_text, written
+from app.sandbox.kubeapi.reading import Form, list_text, written
 from app.sandbox.kubeapi.registry import Registry
 from app.sandbox.kubeapi.requests import (
     Target,
@@ -33,11 +34,11 @@ from app.sandbox.kubeapi.requests import (
     check_version,
     delete_options,
     flag,
+    form_of,
     number,
     object_of,
     selection,
     target,
-    wants_metadata_only,
     watch_options,
     write_options,
 )
@@ -73,6 +74,7 @@ class ApiServer:
         self._writer = writer
         self._deleter = deleter
         self._watches = watches
+        self._openapi = OpenApi(registry)
         self._authorization = f"Bearer {token}".encode()
 
     def application(self) -> web.Application:
@@ -104,15 +106,15 @@ class ApiServer:
         refuse_remote(self._store, path)
         found = target(self._registry, path)
         if found is None:
-            return self._discovery(request, path)
+            return await self._document(request, path)
         if request.method == "GET" and self._registry.initializing(found.kind):
             raise too_many_requests("storage is (re)initializing")
-        if found.kind.review:
-            return await self._review(request, found)
         if found.subresource:
             return await self._subresource(request, found)
         handlers: _Handlers
-        if found.name:
+        if found.kind.review:
+            handlers = {"POST": self._review} if not found.name else {}
+        elif found.name:
             handlers = {"GET": self._get, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
         else:
             handlers = {"GET": self._list, "POST": self._create, "DELETE": self._delete_collection}
@@ -121,22 +123,11 @@ class ApiServer:
             raise method_not_allowed()
         return await handler(request, found)
 
-    def _discovery(self, request: web.Request, path: str) -> web.Response:
+    async def _document(self, request: web.Request, path: str) -> web.Response:
+        """What the server says of itself: its version, its kinds, their schemas."""
         parts = path.split("/")
-        document: Object | None = None
-        match parts:
-            case ["version"]:
-                document = VERSION
-            case ["api"]:
-                document = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
-            case ["apis"]:
-                document = self._registry.group_list(remote_groups(self._store))
-            case ["api", version]:
-                document = self._registry.resource_list("", version)
-            case ["apis", group]:
-                document = self._registry.group(group)
-            case ["apis", group, version]:
-                document = self._registry.resource_list(group, version)
+        schemas = parts[:2] == ["openapi", "v3"]
+        document = await self._openapi.document("/".join(parts[2:])) if schemas else self._discovery(parts)
         if document is None:
             if path.startswith("api/v1/") or (parts[0] == "apis" and self._registry.group("".join(parts[1:2]))):
                 raise no_such_path()
@@ -145,24 +136,43 @@ class ApiServer:
             raise method_not_allowed()
         return _json(encode(document))
 
+    def _discovery(self, parts: list[str]) -> Object | None:  # noqa: PLR0911 - a table of paths
+        match parts:
+            case ["version"]:
+                return VERSION
+            case ["api"]:
+                return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+            case ["apis"]:
+                return self._registry.group_list(remote_groups(self._store))
+            case ["api", version]:
+                return self._registry.resource_list("", version)
+            case ["apis", group]:
+                return self._registry.group(group)
+            case ["apis", group, version]:
+                return self._registry.resource_list(group, version)
+        return None
+
+    async def _review(self, request: web.Request, found: Target) -> web.StreamResponse:
+        return _json(encode(reviews.answered(found.kind, await object_of(request))), 201)
+
     async def _get(self, request: web.Request, found: Target) -> web.StreamResponse:
-        partial = wants_metadata_only(request)
+        form = form_of(request)
         if flag(request.query, "watch"):
-            return await self._watch(request, found, partial=partial)
-        return _json(written(found.kind, self._record(found), partial=partial))
+            return await self._watch(request, found, form)
+        return _json(written(found.kind, self._record(found), form))
 
     async def _list(self, request: web.Request, found: Target) -> web.StreamResponse:
-        partial = wants_metadata_only(request)
+        form = form_of(request)
         if flag(request.query, "watch"):
-            return await self._watch(request, found, partial=partial)
+            return await self._watch(request, found, form)
         token = request.query.get("continue", "")
         limit = number(request.query, "limit") or 0
         chosen = selection(request.query, found)
         check_version(request.query, self._store.version)
-        return _json(list_text(self._store, found.kind, chosen, limit=limit, token=token, partial=partial))
+        return _json(list_text(self._store, found.kind, chosen, limit=limit, token=token, form=form))
 
-    async def _watch(self, request: web.Request, found: Target, *, partial: bool) -> web.StreamResponse:
-        options = watch_options(request.query, partial=partial)
+    async def _watch(self, request: web.Request, found: Target, form: Form) -> web.StreamResponse:
+        options = watch_options(request.query, form)
         lines = self._watches.lines(found.kind, selection(request.query, found), options)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
@@ -177,23 +187,22 @@ class ApiServer:
             await lines.aclose()
         return response
 
-    async def _review(self, request: web.Request, found: Target) -> web.StreamResponse:
-        """Everybody who is let in may do everything, and no token but the one is known."""
-        if request.method != "POST":
-            raise method_not_allowed()
-        verdict = {"authenticated": False} if found.kind.plural == "tokenreviews" else {"allowed": True}
-        body = {"kind": found.kind.kind, "apiVersion": found.kind.api_version, **await object_of(request)}
-        return _json(encode({**body, "status": verdict}), 201)
+    async def _body(self, request: web.Request, found: Target) -> Object:
+        """An object to be written; with ``fieldValidation=Strict`` it may have no field that its kind has not."""
+        body = await object_of(request)
+        if request.query.get("fieldValidation") == "Strict":
+            await self._openapi.check_fields(found.kind, body)
+        return body
 
     async def _create(self, request: web.Request, found: Target) -> web.StreamResponse:
-        body = await object_of(request)
+        body = await self._body(request, found)
         if found.kind.resource == "events.events.k8s.io":
             body = event_forms.to_core(body)
         record = await self._writer.create(found.kind, found.namespace or "", body, write_options(request))
         return _json(written(found.kind, record), 201)
 
     async def _put(self, request: web.Request, found: Target) -> web.StreamResponse:
-        body = await object_of(request)
+        body = await self._body(request, found)
         return await self._update(request, found, lambda _: body)
 
     async def _patch(self, request: web.Request, found: Target) -> web.StreamResponse:
@@ -210,7 +219,7 @@ class ApiServer:
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
             )
         record, created = await self._writer.apply(
-            found.kind, _key(found), await object_of(request), write_options(request)
+            found.kind, _key(found), await self._body(request, found), write_options(request)
         )
         return _json(written(found.kind, record), 201 if created else 200)
 
@@ -284,7 +293,7 @@ class ApiServer:
         return _json(encode(scale_of(found.kind, record.obj)))
 
     async def _log(self, request: web.Request, found: Target) -> web.StreamResponse:
-        return await pods.log_text(self._store, self._record(found), request.query)
+        return await pods.log_text(self._store, self._record(found), request)
 
     async def _port_forward(self, request: web.Request, found: Target) -> web.StreamResponse:
         return await pods.port_forward(self._store, self._record(found), request)

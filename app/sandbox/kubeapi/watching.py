@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.sandbox.kubeapi.failures import expired
 from app.sandbox.kubeapi.kinds import Kind
 from app.sandbox.kubeapi.objects import encode
-from app.sandbox.kubeapi.reading import Selection, written
+from app.sandbox.kubeapi.reading import WHOLE, Form, Selection, written
 from app.sandbox.kubeapi.store import Change, Store
 
 _BOOKMARK_SECONDS = 60.0
@@ -23,7 +23,7 @@ class WatchOptions:
     seconds: int | None = None
     bookmarks: bool = False
     initial_events: bool = False
-    partial: bool = False
+    form: Form = WHOLE
 
 
 class Watches:
@@ -70,7 +70,7 @@ class Watches:
         records = [
             record for record in self._store.records(kind.storage, selection.namespace) if selection.holds(record)
         ]
-        found = [_event("ADDED", written(kind, record, partial=options.partial)) for record in records]
+        found = [_event("ADDED", written(kind, record, options.form)) for record in records]
         if options.initial_events and options.bookmarks:
             found.append(_bookmark(kind, version, options, end_of_initial_events=True))
         return found
@@ -115,7 +115,7 @@ def _line(kind: Kind, selection: Selection, change: Change, options: WatchOption
     if not now and not earlier:
         return ""
     event = "MODIFIED" if now and earlier else "ADDED" if now else "DELETED"
-    return _event(event, written(kind, change.after, partial=options.partial))
+    return _event(event, written(kind, change.after, options.form))
 
 
 def _event(event: str, obj: str) -> str:
@@ -127,6 +127,8 @@ def _bookmark(kind: Kind, version: int, options: WatchOptions, *, end_of_initial
     if end_of_initial_events:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
     named = {"kind": kind.kind, "apiVersion": kind.api_version}
-    if options.partial:
+    if options.form.sort == "table":
+        named = {"kind": "Table", "apiVersion": "meta.k8s.io/v1"}
+    if options.form.sort == "partial":
         named = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return _event("BOOKMARK", encode({**named, "metadata": metadata}))

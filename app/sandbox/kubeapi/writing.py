@@ -209,7 +209,7 @@ def _new(kind: Kind, namespace: str, body: Object, *, strict: bool) -> Object:
     _check_type(kind, namespace, obj)
     drop_unknown(kind, obj, strict=strict)
     metadata = obj["metadata"]
-    if metadata.get("resourceVersion"):
+    if metadata.get("resourceVersion") not in {None, "", "0"}:
         raise bad_request("resourceVersion should not be set on objects to be created")
     for field in (*_SERVER_FIELDS, "resourceVersion", "selfLink"):
         metadata.pop(field, None)

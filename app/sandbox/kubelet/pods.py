@@ -65,6 +65,9 @@ class Kubelet:
         if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
             return
         if pod["spec"].get("nodeName") != self._node:
+            wanted = pod["spec"].get("nodeSelector") or {}
+            if wanted.items() - {"kubernetes.io/hostname": self._node}.items():
+                return  # no node fits, so it stays Pending
             scheduled = await self._state.patch(PODS, pod, {"spec": {"nodeName": self._node}})
             if scheduled is None:
                 return

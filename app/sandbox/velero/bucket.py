@@ -50,6 +50,13 @@ def read_keys(ini: str, profile: str = "default") -> Keys:
         raise StoreError(f"error loading credentials of profile {profile}") from error
 
 
+def require_url(key: str, url: str) -> None:
+    """Raises StoreError for what the plugin would not take for an address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise StoreError(f"Invalid {key} {url}, URL must be valid according to https://golang.org/pkg/net/url/#Parse")
+
+
 class Endpoints:
     """Cluster addresses to loopback ports, by the JSON file the kubelet keeps current."""
 
@@ -58,11 +65,8 @@ class Endpoints:
 
     def resolve(self, url: str) -> str:
         """The URL to really connect to. Raises StoreError as a resolver that knows no such host."""
+        require_url("s3Url", url)
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise StoreError(
-                f"Invalid s3Url {url}, URL must be valid according to https://golang.org/pkg/net/url/#Parse"
-            )
         port = parts.port or (443 if parts.scheme == "https" else 80)
         known = self._read().get(f"{parts.hostname}:{port}")
         if known:
@@ -82,15 +86,23 @@ class Endpoints:
 
 
 class Bucket:
-    """One location's bucket below its prefix. Every failure of the wire is a StoreError."""
+    """One location's bucket below its prefix; ``signer`` knows the address that people reach it by.
 
-    def __init__(self, client: Any, name: str, prefix: str) -> None:
-        self._client, self._name = client, name
+    Every failure of the wire is a StoreError.
+    """
+
+    def __init__(self, client: Any, signer: Any, name: str, prefix: str) -> None:
+        self._client, self._signer, self._name = client, signer, name
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     async def top_level_names(self) -> list[str]:
+        """Names with objects below them: SeaweedFS goes on listing emptied directories for a while."""
         answer = await self._call("list_objects_v2", Prefix=self._prefix, Delimiter="/")
-        return [entry["Prefix"][len(self._prefix) :].rstrip("/") for entry in answer.get("CommonPrefixes", ())]
+        prefixes = [entry["Prefix"] for entry in answer.get("CommonPrefixes", ())]
+        return [prefix[len(self._prefix) :].rstrip("/") for prefix in prefixes if await self._holds_any(prefix)]
+
+    async def _holds_any(self, prefix: str) -> bool:
+        return bool((await self._call("list_objects_v2", Prefix=prefix, MaxKeys=1)).get("Contents"))
 
     async def names_below(self, prefix: str) -> list[str]:
         """The "directories" one level below ``prefix``."""
@@ -145,7 +157,7 @@ class Bucket:
 
     async def signed_url(self, key: str, seconds: int) -> str:
         parameters = {"Bucket": self._name, "Key": self._prefix + key}
-        url: str = await self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+        url: str = await self._signer.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
         return url
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -193,7 +205,11 @@ class Buckets:
             raise StoreError("operation error S3: region could not be determined")
         url = await self._resolve(config.get("s3Url", ""))
         client = await self._client(url, config["region"], keys)
-        return Bucket(client, storage.get("bucket", ""), storage.get("prefix") or "")
+        signer = client
+        if public := config.get("publicUrl"):
+            require_url("publicUrl", public)
+            signer = await self._client(public, config["region"], keys)
+        return Bucket(client, signer, storage.get("bucket", ""), storage.get("prefix") or "")
 
     async def _resolve(self, url: str) -> str:
         """A store that comes up seconds after the server is found: the plugin's SDK tries three times."""

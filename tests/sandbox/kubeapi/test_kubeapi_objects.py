@@ -73,8 +73,8 @@ async def test_malformed_bodies_are_bad_requests(client: Client, body: bytes) ->
 
 
 async def test_an_unknown_body_format_is_refused(client: Client) -> None:
-    """Protobuf is not spoken here."""
-    media = "application/vnd.kubernetes.protobuf"
+    """CBOR is not spoken here."""
+    media = "application/cbor"
     assert await client.status("POST", client.path("configmaps"), b"k8s\0", media=media) == 415
 
 

@@ -150,6 +150,27 @@ async def test_a_download_request_gets_a_url_that_works(velero: Velero) -> None:
         assert (await answer.read())[:2] == b"\x1f\x8b"
 
 
+async def test_downloads_are_signed_for_the_public_address(velero: Velero) -> None:
+    """Where the location has one; the host is part of what is signed."""
+    await velero.start()
+    await velero.backup("first")
+    config = {"spec": {"config": {"publicUrl": "http://127.0.0.1:9"}}}
+    await velero.api.merge_patch(kinds.BACKUP_STORAGE_LOCATIONS, "default", config, velero.namespace)
+    target = {"kind": "BackupLog", "name": "first"}
+    await velero.create(kinds.DOWNLOAD_REQUESTS, "download", spec={"target": target})
+    request = await velero.until(kinds.DOWNLOAD_REQUESTS, "download", lambda it: phase_of(it) == "Processed")
+    assert request["status"]["downloadURL"].startswith("http://127.0.0.1:9/")
+
+
+async def test_a_public_address_that_is_none_makes_the_location_unavailable(velero: Velero) -> None:
+    """As the plugin says it."""
+    await velero.start()
+    config = {"spec": {"config": {"publicUrl": "minio:9000"}}}
+    await velero.api.merge_patch(kinds.BACKUP_STORAGE_LOCATIONS, "default", config, velero.namespace)
+    found = await velero.until(kinds.BACKUP_STORAGE_LOCATIONS, "default", lambda it: phase_of(it) == "Unavailable")
+    assert "Invalid publicUrl minio:9000" in found["status"]["message"]
+
+
 @pytest.mark.parametrize(
     ("how", "missing"),
     [
