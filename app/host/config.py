@@ -44,3 +44,7 @@ class InstanceConfig(BaseModel):
     """What newer, unusable backups held beyond the outstanding one."""
     storage: StorageRecord | None = None
     policy: Policy = Policy()
+
+    def powered_by_nobody_since(self, off_epoch: str | None) -> bool:
+        """Whether this is the ``off_epoch`` of our last power-off; a driver that cannot tell gives no proof of it."""
+        return off_epoch is not None and off_epoch == self.off_epoch

@@ -156,8 +156,8 @@ def _survived(config: InstanceConfig, newest: str | None) -> Decision:
         return Decision(action="noop", reason="the cluster is the recorded one and was running")
     if pending != newest or pending != config.stopped_with:
         return Decision(action="survived", reason="the cluster survived, but no proven stop of ours turned it off")
-    if config.restore_pending_epoch != config.off_epoch:
-        return Decision(action="survived", reason="the cluster survived, but somebody powered it meanwhile")
+    if not config.powered_by_nobody_since(config.restore_pending_epoch):
+        return Decision(action="survived", reason="the cluster survived, but somebody may have powered it meanwhile")
     return Decision(
         action="repair", backup=pending, reason="the cluster survived the stop that made this backup", outstanding=True
     )

@@ -199,7 +199,7 @@ class Operations:
                 also_missing=config.outstanding_also_missing,
                 ways_out=[f"POST /instances/{name}/start", f"POST /instances/{name}/restore-outstanding/accept"],
             )
-        still_off = config is not None and status.off_epoch == config.off_epoch
+        still_off = config is not None and config.powered_by_nobody_since(status.off_epoch)
         return InstanceView(
             name=name,
             state=status.state,

@@ -88,7 +88,8 @@ async def power_off_unprotected(session: InstanceSession, journal: Journal, reas
 def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
     """The answer for a cluster that is off: protected only if a proven stop of ours turned it off."""
     config = session.directory.load_config()
-    backup = config.stopped_with if config is not None and config.off_epoch == reading.off_epoch else None
+    ours = config is not None and config.powered_by_nobody_since(reading.off_epoch)
+    backup = config.stopped_with if config is not None and ours else None
     reason = "it was off already" if backup else "it was off already, and no proven stop turned it off"
     return StopResult(noop=True, protected=backup is not None, backup=backup, reason=reason)
 
