@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from app.errors import ClusterCommandError
 from app.logs import redacted
+from app.settings import Settings
 
 #: A kubeconfig has some kB; a list of every container of a machine stays below 1 MB.
 MAX_STDOUT_BYTES = 4 * 1024**2
@@ -24,7 +25,7 @@ GRACE_SECONDS = 2.0
 #: A child that outlives the program may hold the outputs open; nothing of the program's own comes after this.
 LAST_OUTPUT_SECONDS = 0.2
 #: The service's own settings are not for other programs: one may hold the database's password.
-_OWN_VARIABLES = "KECS_STATE_"
+_OWN_VARIABLES = tuple(f"KECS_STATE_{name.upper()}" for name in Settings.model_fields)
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _PEM = re.compile(r"-----BEGIN .*?(-----END [^-]+-----|\Z)", re.DOTALL)
 

@@ -142,8 +142,10 @@ async def test_the_services_own_settings_are_not_handed_on(monkeypatch: pytest.M
     """The rest of the environment is, as clients find their daemons by it."""
     monkeypatch.setenv("KECS_STATE_DATABASE_URL", "postgresql://u:hunter2@host/db")
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/docker.sock")
+    monkeypatch.setenv("KECS_STATE_REAL_HOME", "/tmp/real")
     environment = (await shell("env")).stdout.decode()
     assert "DOCKER_HOST=unix:///run/docker.sock" in environment
+    assert "KECS_STATE_REAL_HOME=/tmp/real" in environment
     assert "hunter2" not in environment
 
 
