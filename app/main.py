@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from app.api.application import build_app
 from app.api.dependencies import Services
 from app.db import Database
-from app.errors import NotSupported
 from app.host.host_id import host_id
 from app.host.service_lock import ServiceLock
 from app.jobs.reconciler import Reconciler
@@ -79,11 +78,9 @@ def power_driver(settings: Settings) -> Clusters:
         from app.clusters.command import CommandClusters
 
         return CommandClusters(settings.command)
-    raise NotSupported(
-        "the k3d power driver is not built yet",
-        remedy="Try the service on the embedded sandbox: kecs-state serve --sandbox.",
-        field="driver",
-    )
+    from app.clusters.k3d import K3dClusters
+
+    return K3dClusters(settings.k3d)
 
 
 def _url(settings: Settings) -> str:

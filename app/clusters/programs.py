@@ -81,8 +81,13 @@ async def run_well(arguments: Sequence[str], seconds: float, *, remedy: str) -> 
     """The same; any exit code but 0 is a ``ClusterCommandError`` that quotes the end of standard error."""
     finished = await run(arguments, seconds, remedy=remedy)
     if finished.code != 0:
-        raise ClusterCommandError(f"{shown(arguments)} {_ending(finished.code)}: {finished.quoted}", remedy=remedy)
+        raise failure(arguments, finished, remedy=remedy)
     return finished
+
+
+def failure(arguments: Sequence[str], finished: Finished, *, remedy: str) -> ClusterCommandError:
+    """The error of a program that ended with another exit code than 0."""
+    return ClusterCommandError(f"{shown(arguments)} {_ending(finished.code)}: {finished.quoted}", remedy=remedy)
 
 
 def shown(arguments: Sequence[str]) -> str:

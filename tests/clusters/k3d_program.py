@@ -1,0 +1,231 @@
+"""Plays ``k3d`` 5.8.3 and ``docker`` 20.10 as recorded, over containers that are entries of a JSON file.
+
+``k3d_program.py WORLD.json k3d|docker ARGUMENTS…``. Streams, colours, exit codes and texts follow the recordings; what
+takes k3d ten seconds takes none here. ``trouble`` in the world bends what the programs do, by name.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+SOCKET = "unix:///var/run/docker.sock"
+NO_DAEMON = {
+    "down": f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?",
+    "denied": f"permission denied while trying to connect to the Docker daemon socket at {SOCKET}",
+}
+LIST_FRAME = "docker failed to get containers with labels 'map[{label}]': failed to list containers: {cause}"
+INFO, WARN, ERRO, FATA = ("36mINFO", "33mWARN", "31mERRO", "31mFATA")
+KUBECONFIG = """---
+apiVersion: v1
+kind: Config
+clusters:
+- cluster:
+    certificate-authority-data: Y2E=
+    server: 'https://0.0.0.0:'
+  name: k3d-{name}
+contexts:
+- context: {{cluster: k3d-{name}, user: admin@k3d-{name}}}
+  name: k3d-{name}
+current-context: k3d-{name}
+users:
+- name: admin@k3d-{name}
+  user: {{client-certificate-data: Y2VydA==, client-key-data: a2V5}}
+"""
+
+
+def log(level: str, message: str) -> None:
+    """INFO goes to standard output, everything else to standard error; always in colours."""
+    stream = sys.stdout if level == INFO else sys.stderr
+    stream.write(f"\x1b[{level}\x1b[0m[0000] {message:<44}\n")
+
+
+def fatal(message: str) -> NoReturn:
+    """The last line of a k3d that fails."""
+    log(FATA, message)
+    sys.exit(1)
+
+
+class Machine:
+    """The containers and the daemon behind both programs."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.world: dict[str, Any] = json.loads(file.read_text())
+        self.containers: dict[str, dict[str, Any]] = self.world["containers"]
+
+    def trouble(self, name: str) -> Any:
+        """How the test has bent this, if it has."""
+        return self.world["trouble"].get(name)
+
+    def save(self) -> None:
+        """Keep what has changed."""
+        self._file.write_text(json.dumps(self.world))
+
+    def nodes(self, cluster: str, *, tools: bool = False) -> list[dict[str, Any]]:
+        """Containers of a cluster, the load balancer first."""
+        found = [node for node in self.containers.values() if node["cluster"] == cluster]
+        return sorted((node for node in found if tools or node["role"]), key=lambda node: node["name"], reverse=True)
+
+    def power(self, node: dict[str, Any], status: str, code: int = 0) -> None:
+        """Switch a container and note when."""
+        self.world["clock"] += 1
+        moment = f"2026-11-23T06:00:{self.world['clock']:02d}.5Z"
+        node |= {"status": status, "code": code} | {"started" if status == "running" else "finished": moment}
+        if status == "running" and node["role"] == "loadbalancer":
+            node["port"] += 1
+
+    def need_daemon(self, label: str, frame: str, then: str = "") -> None:
+        """End as k3d does when Docker cannot be reached."""
+        cause = NO_DAEMON.get(self.world["daemon"])
+        if self.world["daemon"] == "hanging":
+            time.sleep(60)
+        if cause:
+            message = frame + LIST_FRAME.format(label=label, cause=cause)
+            if then:
+                log(ERRO, message)
+            fatal(then or message)
+
+
+def cluster_list(machine: Machine, *_: str) -> None:
+    """One line of JSON, without the helper containers."""
+    machine.need_daemon("app:k3d", "runtime failed to list nodes: ")
+    if (text := machine.trouble("list prints")) is not None:
+        sys.stdout.write(text)
+        return
+    names = sorted({node["cluster"] for node in machine.containers.values() if node["role"]})
+    clusters = [
+        {
+            "name": name, "network": {"name": f"k3d-{name}", "Members": None},
+            "nodes": [
+                {"name": node["name"], "role": node["role"], "Cmd": None, "IP": {"IP": "", "Static": False},
+                 "State": {"Running": node["status"] != "exited", "Status": node["status"], "Started": ""}}
+                for node in machine.nodes(name)
+            ],
+            "serversRunning": 1, "serversCount": 1, "hasLoadbalancer": True,
+        }
+        for name in names
+    ]  # fmt: skip
+    sys.stdout.write(json.dumps(clusters) + "\n")
+
+
+def found_nodes(machine: Machine, name: str, *, tools: bool = False) -> list[dict[str, Any]]:
+    """The nodes of a named cluster; none ends the program, and a daemon that is down looks alike."""
+    nothing = "No nodes found for given cluster"
+    machine.need_daemon(f"k3d.cluster:{name}", f"Failed to get nodes for cluster '{name}': ", nothing)
+    return machine.nodes(name, tools=tools) or fatal(nothing)
+
+
+def cluster_start(machine: Machine, name: str, *_: str) -> None:
+    """Servers, then helpers; a server that has power already is taken for started."""
+    nodes = found_nodes(machine, name, tools=True)
+    if (failure := machine.trouble("start fails")) is not None:
+        fatal(failure)
+    servers = [node for node in nodes if node["role"] == "server"]
+    if all(node["status"] != "exited" for node in servers):
+        log(INFO, "All servers already running.")
+    for node in [*servers, *(node for node in nodes if node["role"] == "loadbalancer")]:
+        if node["status"] == "exited":
+            log(INFO, f"Starting node '{node['name']}'")
+            machine.power(node, machine.trouble("start leaves") or "running")
+    helper = machine.containers.pop(f"k3d-{name}-tools", None)
+    machine.save()
+    if helper is not None and helper["status"] == "exited":
+        at = f"node '{helper['name']}'"
+        fatal(f"Failed to add one or more helper nodes: runtime failed to start {at}: Didn't find container for {at}")
+    log(INFO, f"Started cluster '{name}'")
+
+
+def cluster_stop(machine: Machine, name: str, *_: str) -> None:
+    """The load balancer is killed after its grace, the server ends after its drain; success whatever happens."""
+    for node in found_nodes(machine, name, tools=True):
+        if node["status"] != "exited":
+            machine.power(node, "exited", 137 if node["role"] == "loadbalancer" else 143)
+    machine.save()
+    log(INFO, f"Stopping cluster '{name}'")
+    log(INFO, f"Stopped cluster '{name}'")
+
+
+def kubeconfig_get(machine: Machine, name: str, *_: str) -> None:
+    """The file in the server's container, also of a stopped one; with no port, as KECS asks for none."""
+    nodes = found_nodes(machine, name)
+    if not any(node["role"] == "server" for node in nodes):
+        sys.stdout.write("---\n")
+        log(ERRO, f"failed to get kubeconfig for cluster '{name}': didn't find any server node for cluster '{name}'")
+        sys.exit(1)
+    sys.stdout.write(machine.trouble("kubeconfig prints") or KUBECONFIG.format(name=name))
+
+
+def docker_inspect(machine: Machine, *arguments: str) -> None:
+    """A JSON array of what there is; one name that is not known makes it a failure."""
+    names = [argument for argument in arguments if not argument.startswith("-") and argument != "container"]
+    if cause := NO_DAEMON.get(machine.trouble("docker daemon") or machine.world["daemon"]):
+        sys.stdout.write("[]\n")
+        sys.exit(cause)
+    sys.stdout.write(json.dumps([_inspected(machine.containers[name]) for name in names if name in machine.containers]))
+    if missing := [name for name in names if name not in machine.containers]:
+        sys.exit(f"Error: No such object: {missing[0]}")
+
+
+def _inspected(node: dict[str, Any]) -> dict[str, Any]:
+    status = node["status"]
+    on = status == "running"
+    port = "6443/tcp" if node["role"] == "loadbalancer" else "30080/tcp"
+    addresses = ("::", "0.0.0.0")  # noqa: S104 - printed, not bound
+    published = [{"HostIp": address, "HostPort": str(node["port"])} for address in addresses]
+    return {
+        "Id": node["id"], "Name": f"/{node['name']}", "RestartCount": 0,
+        "State": {
+            "Status": status, "Running": status not in {"exited", "created"}, "Paused": status == "paused",
+            "ExitCode": node["code"], "StartedAt": node["started"], "FinishedAt": node["finished"],
+        },
+        "Mounts": [
+            {"Type": "volume", "Name": "images", "Source": "/var/lib/docker/volumes/i", "Destination": "/k3d/images"},
+            *({"Type": "bind", "Source": path, "Destination": path, "RW": True} for path in node["binds"]),
+        ],
+        "NetworkSettings": {
+            "Ports": {port: published, "80/tcp": None} if on else {},
+            "Networks": {f"k3d-{node['cluster']}": {"IPAMConfig": None, "IPAddress": node["address"] if on else ""}},
+        },
+    }  # fmt: skip
+
+
+def docker_kill(machine: Machine, *names: str) -> None:
+    """Each by itself; one that does not run is an error, and the others are killed all the same."""
+    code = 0
+    for name in names:
+        node = machine.containers[name]
+        if node["status"] == "exited" or machine.trouble("kill fails"):
+            sys.stderr.write(f"Error response from daemon: Cannot kill container: {name}: is not running\n")
+            code = 1
+        elif not machine.trouble("kill does nothing"):
+            machine.power(node, "exited", 137)
+    machine.save()
+    sys.exit(code)
+
+
+def docker_exec(machine: Machine, name: str, *_: str) -> None:
+    """Needs a container that runs."""
+    if machine.containers[name]["status"] != "running":
+        sys.exit(f"Error response from daemon: Container {name} is not running")
+
+
+COMMANDS: dict[tuple[str, ...], Callable[..., None]] = {
+    ("k3d", "cluster", "list"): cluster_list,
+    ("k3d", "cluster", "start"): cluster_start,
+    ("k3d", "cluster", "stop"): cluster_stop,
+    ("k3d", "kubeconfig", "get"): kubeconfig_get,
+    ("docker", "inspect"): docker_inspect,
+    ("docker", "kill"): docker_kill,
+    ("docker", "exec"): docker_exec,
+}
+
+
+if __name__ == "__main__":
+    words = tuple(sys.argv[2:])
+    with Path(sys.argv[1]).with_name("calls").open("a") as calls:
+        calls.write(" ".join(words) + "\n")
+    command = next(known for known in COMMANDS if words[: len(known)] == known)
+    COMMANDS[command](Machine(Path(sys.argv[1])), *words[len(command) :])
