@@ -5,10 +5,12 @@ k3d command but the unfiltered list, and an exit code of 0 does not mean that an
 """
 
 import asyncio
+import base64
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.clusters import programs
 from app.clusters.k3d_documents import (
@@ -26,7 +28,7 @@ from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState
 from app.settings import K3dSettings
 
 POLL_SECONDS = 0.1
-#: A server's own address takes a connection at once, or this machine has no way there.
+#: A server's own address answers at once, or this machine has no way there.
 CONNECT_SECONDS = 0.5
 #: k3d is told to give up before we end it, since it clears up behind itself.
 CLEAR_UP_SECONDS = 5
@@ -99,7 +101,8 @@ class K3dClusters:
         nodes = await self._nodes(instance)
         command = [self._k3d, "kubeconfig", "get", cluster_name(instance)]
         document = await self._asked(kubeconfig, command)
-        document["clusters"][0]["cluster"]["server"] = await _server_url(instance, nodes)
+        cluster = document["clusters"][0]["cluster"]
+        cluster["server"] = await _server_url(instance, nodes, cluster)
         return ClusterAccess(document)
 
     async def mounts(self, instance: str) -> list[Mount] | None:
@@ -186,11 +189,11 @@ def _roles_by_name(cluster: ListedCluster) -> tuple[str, dict[str, str]]:
     return (instance, nodes) if cluster.name == cluster_name(instance) else ("", {})
 
 
-async def _server_url(instance: str, nodes: Nodes) -> str:
+async def _server_url(instance: str, nodes: Nodes, cluster: dict[str, Any]) -> str:
     """Where this machine reaches the API: a server's own address on Linux, else the published port."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and (tls := _trust(cluster)) is not None:
         for address in nodes.own_addresses():
-            if await _takes_connections(address):
+            if await _answers(address, tls):
                 return f"https://{address}:{API_PORT}"
     for url in nodes.published_urls():
         return url
@@ -201,10 +204,21 @@ async def _server_url(instance: str, nodes: Nodes) -> str:
     )
 
 
-async def _takes_connections(address: str) -> bool:
+def _trust(cluster: dict[str, Any]) -> ssl.SSLContext | None:
+    """Trust in this cluster's authority alone."""
+    try:
+        authority = base64.b64decode(cluster["certificate-authority-data"], validate=True).decode()
+        # An empty one would mean everything this machine trusts.
+        return ssl.create_default_context(cadata=authority) if authority else None
+    except (LookupError, TypeError, ValueError, ssl.SSLError):
+        return None
+
+
+async def _answers(address: str, tls: ssl.SSLContext) -> bool:
+    """Whether this cluster's own API server stands there: with a certificate of its authority for this address."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(address, API_PORT)
-        writer.close()
+            _, writer = await asyncio.open_connection(address, API_PORT, ssl=tls)
+        writer.transport.abort()
         return True
     return False

@@ -19,7 +19,7 @@ def container(name: str, role: str, status: str, cluster: str = "kecs-demo") -> 
     return {
         "name": name, "role": role, "status": status, "cluster": cluster, "id": f"{len(name):064x}", "code": 0,
         "started": "2026-11-23T05:00:00.1Z", "finished": NEVER, "port": 32767, "address": "192.0.2.2",
-        "binds": [DATA] if role == "server" else [],
+        "binds": [DATA] if role == "server" else [], "publishes": "30080/tcp" if role == "server" else "6443/tcp",
     }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class K3dMachine:
             program=str(directory / "k3d"), docker_program=str(directory / "docker"), stop_seconds=5
         )
         self.clusters = K3dClusters(self.settings)
-        self._write({"daemon": "up", "clock": 0, "trouble": {}, "containers": {}})
+        self._write({"daemon": "up", "clock": 0, "trouble": {}, "containers": {}, "authority": "Y2E="})
 
     def change(self, **changed: Any) -> None:
         """Set what the machine is like: ``daemon``, ``trouble``."""
@@ -53,6 +53,12 @@ class K3dMachine:
         for name, status in others.items():
             found[name] = container(name, "", status)
         self.change(containers=found)
+
+    def bend(self, name: str, **changed: Any) -> None:
+        """Make one container differ."""
+        containers = self.world["containers"]
+        containers[name] |= changed
+        self.change(containers=containers)
 
     def status(self, name: str) -> str:
         """Of one container now."""

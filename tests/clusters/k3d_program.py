@@ -23,7 +23,7 @@ apiVersion: v1
 kind: Config
 clusters:
 - cluster:
-    certificate-authority-data: Y2E=
+    certificate-authority-data: {authority}
     server: 'https://0.0.0.0:'
   name: k3d-{name}
 contexts:
@@ -155,7 +155,9 @@ def kubeconfig_get(machine: Machine, name: str, *_: str) -> None:
         sys.stdout.write("---\n")
         log(ERRO, f"failed to get kubeconfig for cluster '{name}': didn't find any server node for cluster '{name}'")
         sys.exit(1)
-    sys.stdout.write(machine.trouble("kubeconfig prints") or KUBECONFIG.format(name=name))
+    sys.stdout.write(
+        machine.trouble("kubeconfig prints") or KUBECONFIG.format(name=name, authority=machine.world["authority"])
+    )
 
 
 def docker_inspect(machine: Machine, *arguments: str) -> None:
@@ -172,7 +174,6 @@ def docker_inspect(machine: Machine, *arguments: str) -> None:
 def _inspected(node: dict[str, Any]) -> dict[str, Any]:
     status = node["status"]
     on = status == "running"
-    port = "6443/tcp" if node["role"] == "loadbalancer" else "30080/tcp"
     addresses = ("::", "0.0.0.0")  # noqa: S104 - printed, not bound
     published = [{"HostIp": address, "HostPort": str(node["port"])} for address in addresses]
     return {
@@ -186,7 +187,7 @@ def _inspected(node: dict[str, Any]) -> dict[str, Any]:
             *({"Type": "bind", "Source": path, "Destination": path, "RW": True} for path in node["binds"]),
         ],
         "NetworkSettings": {
-            "Ports": {port: published, "80/tcp": None} if on else {},
+            "Ports": {node["publishes"]: published, "80/tcp": None} if on else {},
             "Networks": {f"k3d-{node['cluster']}": {"IPAMConfig": None, "IPAddress": node["address"] if on else ""}},
         },
     }  # fmt: skip

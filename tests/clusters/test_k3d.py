@@ -9,7 +9,11 @@ import pytest
 from app.clusters.k3d import K3dClusters
 from app.errors import ClusterAbsent, ClusterCommandError, ClusterStateUnknown, InvalidInstanceName
 from app.ports import Mount, PowerState
+from tests.clusters.certificates import self_signed
 from tests.clusters.k3d_machine import BALANCER, DATA, SERVER, TOOLS, K3dMachine, container
+
+#: A loopback address for the server's container, so that port 6443 there is nobody else's.
+OWN_ADDRESS = "127.94.37.2"
 
 
 @pytest.fixture
@@ -234,9 +238,7 @@ async def test_the_epoch_changes_with_every_power_off_and_on(machine: K3dMachine
 async def test_another_container_of_the_same_name_has_another_epoch(machine: K3dMachine) -> None:
     """KECS deletes and creates clusters anew."""
     before = await machine.clusters.state("demo")
-    found = machine.world["containers"]
-    found[SERVER]["id"] = "f" * 64
-    machine.change(containers=found)
+    machine.bend(SERVER, id="f" * 64)
     assert (await machine.clusters.state("demo")).off_epoch != before.off_epoch
 
 
@@ -252,14 +254,26 @@ async def test_access_has_the_port_of_this_start(machine: K3dMachine) -> None:
     assert second["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:32768"
 
 
-async def test_a_server_that_can_be_reached_is_used_at_its_own_address(machine: K3dMachine) -> None:
-    """It answers seconds before the load balancer does, and its address needs no publishing."""
-    found = machine.world["containers"]
-    found[SERVER]["address"] = "127.94.37.2"
-    machine.change(containers=found)
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.94.37.2", 6443):
+async def test_without_a_load_balancer_the_server_publishes_the_api(machine: K3dMachine) -> None:
+    """KECS makes small clusters so."""
+    machine.put("running", None)
+    machine.bend(SERVER, publishes="6443/tcp", port=40_001)
+    access = await machine.clusters.access("demo")
+    assert access.kubeconfig["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:40001"
+
+
+@pytest.mark.parametrize(("certified", "used"), [(OWN_ADDRESS, True), ("127.94.37.3", False)])
+async def test_a_server_is_used_at_its_own_address_if_it_is_the_one(
+    machine: K3dMachine, tmp_path: Path, certified: str, *, used: bool
+) -> None:
+    """It answers seconds before the load balancer does; but a stranger's certificate there would end every request."""
+    machine.bend(SERVER, address=OWN_ADDRESS)
+    authority, tls = self_signed(tmp_path, certified)
+    machine.change(authority=authority)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), OWN_ADDRESS, 6443, ssl=tls):
         access = await machine.clusters.access("demo")
-    assert access.kubeconfig["clusters"][0]["cluster"]["server"] == "https://127.94.37.2:6443"
+    server = access.kubeconfig["clusters"][0]["cluster"]["server"]
+    assert server == (f"https://{OWN_ADDRESS}:6443" if used else "https://127.0.0.1:32767")
 
 
 async def test_there_is_no_access_to_what_is_off(machine: K3dMachine) -> None:
