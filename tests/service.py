@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ def free_port() -> int:
 class RunningService:
     """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id."""
 
+    #: What ``serve`` is told before the directory; another driver than the sandbox has no ``--sandbox``.
+    serve: Sequence[str] = ("--sandbox", "--state-dir")
+
     def __init__(self, state_dir: Path, settings: dict[str, str]) -> None:
         self.state_dir = state_dir
         self.port = free_port()
@@ -37,7 +40,7 @@ class RunningService:
 
     async def start(self) -> None:
         """Start the process and wait until it is ready."""
-        arguments = ["serve", "--sandbox", "--state-dir", str(self.state_dir), "--port", str(self.port)]
+        arguments = ["serve", *self.serve, str(self.state_dir), "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app.cli.main", *arguments, env=self._environment, stdout=log, stderr=log
