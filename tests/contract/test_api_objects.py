@@ -222,3 +222,13 @@ async def test_a_namespace_is_furnished(world: World, namespace: str) -> None:
             resource, name, namespace, lambda found: found is not None, timeout_seconds=15
         )
         assert found is not None
+
+
+async def test_replacing_another_identity_conflicts(world: World, namespace: str) -> None:
+    """An object made anew under the name is not overwritten by who knew the old one."""
+    (made,) = await make(world, namespace, "one")
+    path = CONFIG_MAPS.path(namespace, "one")
+    body = config_map("one") | {"metadata": {"name": "one", "uid": "00000000-0000-0000-0000-000000000000"}}
+    status, reason, message = await refusal(world, "PUT", path, body)
+    assert (status, reason) == (409, "Conflict")
+    assert made["metadata"]["uid"] in message
