@@ -5,13 +5,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+#: What ``serve`` is told before the directory: with the embedded sandbox, or with the driver the settings name.
+SANDBOX = ("--sandbox", "--state-dir")
+CONFIGURED = ("--home",)
 READY_SECONDS = 20
 JOB_SECONDS = 50
 
@@ -27,11 +30,9 @@ def free_port() -> int:
 class RunningService:
     """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id."""
 
-    #: What ``serve`` is told before the directory; another driver than the sandbox has no ``--sandbox``.
-    serve: Sequence[str] = ("--sandbox", "--state-dir")
-
-    def __init__(self, state_dir: Path, settings: dict[str, str]) -> None:
+    def __init__(self, state_dir: Path, settings: Mapping[str, str], serve: Sequence[str] = SANDBOX) -> None:
         self.state_dir = state_dir
+        self._serve = serve
         self.port = free_port()
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         self.log = state_dir / "service.log"
@@ -40,7 +41,7 @@ class RunningService:
 
     async def start(self) -> None:
         """Start the process and wait until it is ready."""
-        arguments = ["serve", *self.serve, str(self.state_dir), "--port", str(self.port)]
+        arguments = ["serve", *self._serve, str(self.state_dir), "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app.cli.main", *arguments, env=self._environment, stdout=log, stderr=log
@@ -102,9 +103,11 @@ class RunningService:
 
 
 @asynccontextmanager
-async def running_service(state_dir: Path, **settings: str) -> AsyncIterator[RunningService]:
+async def running_service(
+    state_dir: Path, serve: Sequence[str] = SANDBOX, **settings: str
+) -> AsyncIterator[RunningService]:
     """A ready service over ``state_dir``; settings without the prefix, e.g. ``WORKFLOW__KEEP_LAST="2"``."""
-    service = RunningService(state_dir, settings)
+    service = RunningService(state_dir, settings, serve)
     try:
         await service.start()
         yield service

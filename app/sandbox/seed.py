@@ -28,14 +28,16 @@ async def seed(state_dir: Path, name: str) -> int:
 
 async def seed_custom_resources(state_dir: Path, name: str) -> int:
     """A CustomResourceDefinition and five objects of it: what a plain Velero backup loses if it is young enough."""
-    manifests = [_definition(), *(_custom_object(number) for number in range(5))]
+    manifests = custom_resource_manifests()
     async with KubernetesApi.from_kubeconfig(cluster_directory(state_dir, name) / "kubeconfig") as api:
         for manifest in manifests:
-            path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            if manifest["kind"] == "Schedule":
-                path = f"/apis/demo.example.com/v1/namespaces/shop-{REGION}/schedules"
-            await api.request("POST", path, body=manifest)
+            await create(api, manifest)
     return len(manifests)
+
+
+def custom_resource_manifests() -> list[Object]:
+    """The definition first."""
+    return [_definition(), *(_custom_object(number) for number in range(5))]
 
 
 def seed_manifests() -> list[Object]:

@@ -10,8 +10,9 @@ import pytest
 
 from app.velero.models import BACKUPS
 from tests.chaos.checker import Checker
+from tests.instances import NAME
 from tests.journal import until_step
-from tests.workflows.conftest import NAME, Product, running_product
+from tests.product import Product, sandbox_product
 
 KILLS = int(os.environ.get("KECS_STATE_TEST_KILLS", "25"))
 SEED = int(os.environ.get("KECS_STATE_TEST_SEED", "20261123"))
@@ -53,7 +54,7 @@ async def test_kills_lose_nothing_double_nothing_and_power_nothing_off_unproven(
 ) -> None:
     """Each kill is followed by a restart; afterwards an independent checker reads everything."""
     moments = random.Random(SEED)  # noqa: S311 - replayable
-    async with running_product(tmp_path, WORKFLOW__POWER_OFF=power_off, **SETTINGS) as product:
+    async with sandbox_product(tmp_path, WORKFLOW__POWER_OFF=power_off, **SETTINGS) as product:
         for _ in range(kills):
             await one_kill(product, moments, "start after a drain" if power_off == "drain" else "start")
         await product.start()
@@ -85,7 +86,7 @@ async def kill_in(product: Product, job: dict[str, Any], step: str, seconds: flo
 @pytest.mark.timeout(300)
 async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everything_back(tmp_path: Path) -> None:
     """One job, killed and resumed ten times."""
-    async with running_product(tmp_path, **SETTINGS) as product:
+    async with sandbox_product(tmp_path, **SETTINGS) as product:
         await product.stop()
         await product.recreate()
         job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/start")).json()

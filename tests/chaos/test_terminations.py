@@ -12,7 +12,8 @@ from app.jobs.reconciler import SHUTDOWN_SECONDS
 from app.sandbox import supervisor
 from tests.chaos.checker import Checker
 from tests.chaos.test_kills import live_backups
-from tests.workflows.conftest import NAME, Product, running_product
+from tests.instances import NAME
+from tests.product import Product, sandbox_product
 
 #: How a job's row looks to the next process when the last one was killed right after ``power-off`` was recorded.
 KILLED_AFTER_THE_POWER_OFF = """
@@ -32,7 +33,7 @@ async def until_step(product: Product, job_id: str, step: str) -> None:
 async def product(tmp_path: Path) -> AsyncIterator[Product]:
     """Power commands that do not take effect fail the job soon."""
     settings = {"WORKFLOW__POWER_TIMEOUT_SECONDS": "10", "WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1"}
-    async with running_product(tmp_path, **settings) as running:
+    async with sandbox_product(tmp_path, **settings) as running:
         yield running
 
 

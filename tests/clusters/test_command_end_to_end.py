@@ -7,15 +7,9 @@ from pathlib import Path
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
 from tests.clusters import sandbox_power
-from tests.service import RunningService
+from tests.service import CONFIGURED, RunningService
 
 NAME = "demo"
-
-
-class CommandService(RunningService):
-    """Told to use the driver ``command`` and nothing of the sandbox."""
-
-    serve = ("--home",)
 
 
 def variables(state_dir: Path) -> dict[str, str]:
@@ -29,7 +23,7 @@ def variables(state_dir: Path) -> dict[str, str]:
 async def test_stop_and_start_through_commands(tmp_path: Path) -> None:
     """A stop with its proof, a power-off, a start that finds the cluster as it was."""
     await supervisor.create(tmp_path, NAME)
-    service = CommandService(tmp_path, variables(tmp_path))
+    service = RunningService(tmp_path, variables(tmp_path), CONFIGURED)
     try:
         await seed(tmp_path, NAME)
         await service.start()

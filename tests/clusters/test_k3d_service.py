@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters.k3d_machine import SERVER, K3dMachine
-from tests.service import RunningService
-
-
-class K3dService(RunningService):
-    """A service with the default driver."""
-
-    serve = ("--home",)
+from tests.service import CONFIGURED, RunningService
 
 
 @pytest.fixture
@@ -27,7 +21,7 @@ def machine(tmp_path: Path) -> K3dMachine:
 async def service(machine: K3dMachine, tmp_path: Path) -> AsyncIterator[RunningService]:
     """A service that finds its programs there."""
     programs = {"K3D__PROGRAM": machine.settings.program, "K3D__DOCKER_PROGRAM": machine.settings.docker_program}
-    service = K3dService(tmp_path / "home", programs)
+    service = RunningService(tmp_path / "home", programs, CONFIGURED)
     service.state_dir.mkdir()
     try:
         await service.start()

@@ -1,12 +1,9 @@
 """Who makes the cluster of each world."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import pytest
 
 from app.clusters.command import CommandClusters
 from app.clusters.sandbox import SandboxClusters
@@ -14,10 +11,8 @@ from app.sandbox import supervisor
 from app.settings import ImageSettings
 from tests.contract.world import INSTANCE, Cluster
 from tests.real import cluster as real_clusters
-from tests.real.binaries import binary
+from tests.real.available import need_real_clusters
 from tests.real.commands import command_settings
-from tests.real.errors import RealError
-from tests.real.power import OWNER_VARIABLE
 
 
 class SandboxCluster:
@@ -64,14 +59,7 @@ class RealCluster:
 @asynccontextmanager
 async def real(state_dir: Path) -> AsyncIterator[Cluster]:
     """A new real cluster, gone at the end, however that comes."""
-    try:
-        real_clusters.require_machine()
-        binary("velero")
-    except RealError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    os.environ[OWNER_VARIABLE] = str(os.getpid())
+    need_real_clusters()
     await asyncio.to_thread(real_clusters.create, INSTANCE, state_dir / "host")
     try:
         yield RealCluster()

@@ -1,140 +1,40 @@
-"""The product whole: a seeded sandbox cluster, the service as a process, and a client of the cluster's API."""
+"""The product in every world; each test gets an instance of its own, since stopping it is the point."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import CONFIG_MAPS, NAMESPACES, PODS
-from app.ports import ClusterAccess
-from app.sandbox import supervisor
-from app.sandbox.faults import set_faults
-from app.sandbox.seed import seed
-from tests.service import RunningService, running_service
-from tests.waiting import eventually
+from tests.instances import Instance, SandboxInstance
+from tests.product import Product, running_product
+from tests.real.available import need_real_clusters
+from tests.real.instance import RealInstance
 
-NAME = "demo"
+#: Makes a product from settings without their prefix.
+Products = Callable[..., AbstractAsyncContextManager[Product]]
+SOON = {"WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1"}
 
 
-@dataclass
-class Product:
-    """One instance and the service that looks after it."""
-
-    state_dir: Path
-    service: RunningService
-
-    @asynccontextmanager
-    async def kube(self) -> AsyncIterator[KubeClient]:
-        """A client of the cluster as it is now."""
-        access = ClusterAccess(supervisor.kubeconfig(self.state_dir, NAME))
-        async with await KubeClient.connect(access) as client:
-            yield client
-
-    @property
-    def bucket(self) -> Path:
-        """MinIO's data on the host."""
-        return self.state_dir / "instances" / NAME / "data" / "minio-data"
-
-    @property
-    def record(self) -> Path:
-        """The instance's record."""
-        return self.state_dir / "instances" / NAME / "config.json"
-
-    def faults(self, **velero: Any) -> None:
-        """Set the Velero emulator's fault switches."""
-        set_faults(supervisor.cluster_directory(self.state_dir, NAME), velero=velero)
-
-    async def stop(self, **backup: Any) -> dict[str, Any]:
-        """Stop the instance and give back the ended job."""
-        return await self.service.run(f"/instances/{NAME}/stop", {"backup": backup} if backup else None)
-
-    async def start(self, **restore: Any) -> dict[str, Any]:
-        """Start the instance and give back the ended job."""
-        return await self.service.run(f"/instances/{NAME}/start", {"restore": restore} if restore else None)
-
-    async def back_up(self, **backup: Any) -> dict[str, Any]:
-        """Back the running instance up and give back the ended job."""
-        return await self.service.run(f"/instances/{NAME}/backups", {"backup": backup} if backup else None)
-
-    async def recreate(self) -> None:
-        """Somebody makes the cluster anew: same name, another identity, the host directory kept."""
-        await supervisor.delete(self.state_dir, NAME)
-        await supervisor.create(self.state_dir, NAME)
-
-    def state(self) -> str:
-        """Whether the cluster runs."""
-        return supervisor.state(self.state_dir, NAME).state
-
-    async def pods(self) -> dict[str, str]:
-        """UIDs of all pods outside the stack, by ``namespace/name``."""
-        async with self.kube() as kube:
-            pods = (await kube.list(PODS)).items
-        return {
-            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": pod["metadata"]["uid"]
-            for pod in pods
-            if pod["metadata"]["namespace"] != "velero"
-        }
-
-    async def steps(self, job: dict[str, Any]) -> list[str]:
-        """The steps of a job that were begun."""
-        events = (await self.service.client.get(f"/jobs/{job['id']}/events")).json()
-        return [event["data"]["step"] for event in events if event["type"] == "step.started"]
-
-    async def add_config_map(self, name: str, namespace: str = "default", labels: dict[str, str] | None = None) -> None:
-        """One more object of the user's."""
-        body = {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}}, "data": {"key": name}}
-        async with self.kube() as kube:
-            await kube.create(CONFIG_MAPS, body, namespace)
-
-    async def has_config_map(self, name: str, namespace: str = "default") -> bool:
-        """Whether that object is there."""
-        async with self.kube() as kube:
-            return await kube.find(CONFIG_MAPS, name, namespace) is not None
-
-    async def namespaces(self) -> set[str]:
-        """Every namespace."""
-        async with self.kube() as kube:
-            return {item["metadata"]["name"] for item in (await kube.list(NAMESPACES)).items}
-
-    async def backups(self) -> list[dict[str, Any]]:
-        """The backups as the API lists them."""
-        listed: dict[str, Any] = (await self.service.client.get(f"/instances/{NAME}/backups")).json()
-        rows: list[dict[str, Any]] = listed["backups"]
-        return [row for row in rows if row["status"] != "deleted"]
-
-    async def settled(self) -> None:
-        """Until every pod runs, so that a test begins from a quiet cluster."""
-
-        async def quiet() -> bool:
-            async with self.kube() as kube:
-                pods = (await kube.list(PODS)).items
-            return bool(pods) and all(
-                (pod.get("status") or {}).get("phase") in {"Running", "Succeeded"} for pod in pods
-            )
-
-        await eventually(quiet)
+def _real(state_dir: Path) -> Instance:
+    need_real_clusters()
+    return RealInstance(state_dir)
 
 
-@asynccontextmanager
-async def running_product(state_dir: Path, **settings: str) -> AsyncIterator[Product]:
-    """A seeded, quiet instance and its service; nothing of either is left at the end."""
-    try:
-        await supervisor.create(state_dir, NAME)
-        await seed(state_dir, NAME)
-        async with running_service(state_dir, **settings) as service:
-            product = Product(state_dir, service)
-            await product.settled()
-            yield product
-    finally:
-        await supervisor.delete(state_dir, NAME)
+@pytest.fixture(
+    params=[
+        pytest.param(SandboxInstance, id="sandbox"),
+        pytest.param(_real, id="real", marks=[pytest.mark.real, pytest.mark.timeout(300)]),
+    ]
+)
+def products(request: pytest.FixtureRequest, tmp_path: Path) -> Products:
+    """Makes the product of one world with settings of the test's own."""
+    return partial(running_product, request.param(tmp_path))
 
 
 @pytest.fixture
-async def product(tmp_path: Path) -> AsyncIterator[Product]:
-    """A product with short deadlines."""
-    async with running_product(tmp_path, WORKFLOW__PREFLIGHT_WAIT_SECONDS="1") as running:
+async def product(products: Products) -> AsyncIterator[Product]:
+    """A product with short deadlines, in every world."""
+    async with products(**SOON) as running:
         yield running

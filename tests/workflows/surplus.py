@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import PODS, REPLICA_SETS
-from tests.workflows.conftest import Product
+from tests.product import Product
 
 
 @asynccontextmanager

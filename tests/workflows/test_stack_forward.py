@@ -8,14 +8,15 @@ import pytest
 
 from app.kubernetes.resources import STATEFUL_SETS
 from app.velero.models import BACKUP_STORAGE_LOCATIONS
+from tests.instances import NAME
+from tests.product import Product, sandbox_product
 from tests.waiting import eventually
-from tests.workflows.conftest import NAME, Product, running_product
 
 
 @pytest.fixture
 async def awake(tmp_path: Path) -> AsyncIterator[Product]:
     """A product whose stack a person has woken."""
-    async with running_product(tmp_path, WORKFLOW__PREFLIGHT_WAIT_SECONDS="1") as product:
+    async with sandbox_product(tmp_path, WORKFLOW__PREFLIGHT_WAIT_SECONDS="1") as product:
         await product.service.run(f"/instances/{NAME}/stack/wake")
         yield product
 

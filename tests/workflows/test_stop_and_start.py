@@ -1,10 +1,9 @@
-"""The two stories with their endings, on a real service process and a real sandbox cluster."""
+"""The two stories with their endings, on a real service process and in every world."""
 
 from app.kubernetes.resources import CONFIG_MAPS, PODS
-from app.sandbox import supervisor
-from app.sandbox.seed import seed_custom_resources
+from tests.instances import NAME
+from tests.product import Product
 from tests.waiting import eventually
-from tests.workflows.conftest import NAME, Product
 from tests.workflows.surplus import watched_surplus
 
 
@@ -43,10 +42,10 @@ async def test_survived_a_crash_consistent_power_off_has_nothing_to_repair(produ
 
 async def test_recreated_clusters_get_everything_back(product: Product) -> None:
     """New identity, everything restored and equal, nothing outstanding."""
-    await seed_custom_resources(product.state_dir, NAME)
+    await product.instance.seed_custom_resources()
     await product.stop()
     await product.recreate()
-    await supervisor.power_off(product.state_dir, NAME)
+    await product.instance.power_off()
     job = await product.start()
     assert job["result"]["action"] == "restore"
     comparison = job["result"]["restored"]["comparison"]
