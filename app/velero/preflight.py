@@ -3,15 +3,14 @@
 The host's side (mounts, free space) is looked at elsewhere.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.concurrency import side_by_side
-from app.errors import ForeignWork, ImageMissing, ServiceError, WebhookRejectsBackups
+from app.errors import ForeignWork, ImageMissing, ServiceError
 from app.kubernetes.client import KubeClient
-from app.kubernetes.errors import KubernetesError, KubernetesNotFound
+from app.kubernetes.errors import KubernetesAlreadyExists, KubernetesError, KubernetesNotFound
 from app.kubernetes.resources import (
     API_SERVICES,
     ENDPOINTS,
@@ -23,13 +22,14 @@ from app.kubernetes.resources import (
     VALIDATING_WEBHOOKS,
 )
 from app.settings import StackSettings
+from app.velero.admission import rejected, rejection
 from app.velero.bodies import custom_resource, ours
 from app.velero.images import gone_from_registry, images, known_defect, normal_reference
 from app.velero.models import BACKUPS, EXCLUDE_LABEL, GROUP
 from app.velero.restoring import EXCLUDED_NAMESPACES
 from app.velero.scope import FULL, KUBE_SYSTEM, backup_spec
 from app.velero.selectors import read_label_selector, selects
-from app.velero.stack.manifests import LABELS
+from app.velero.stack.manifests import LABELS, namespace_manifest
 from app.velero.stack.state import foreign_velero, stack_state
 from app.velero.unfinished import list_unfinished
 
@@ -37,7 +37,6 @@ from app.velero.unfinished import list_unfinished
 #: not be in the backup. ``info``: worth knowing.
 Effect = Literal["refuse", "wait", "list", "info"]
 
-_WEBHOOK = re.compile(r'webhook "([^"]+)"')
 _PROBE = "kecs-state-preflight"
 
 
@@ -115,19 +114,37 @@ async def find_velero_obstacles(kube: KubeClient, settings: StackSettings) -> li
 
 
 async def find_rejecting_webhooks(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
-    """An admission webhook that rejects our Backup, asked for real where Velero's types and namespace exist, by a
-    create that is not stored; before that, webhooks that must answer and cannot."""
+    """An admission webhook that rejects our Backup, asked for real by a create that is not stored.
+
+    Before Velero's types and namespace exist, the namespace is asked for in its place, and webhooks that must answer
+    a Backup and cannot are found by their rules.
+    """
     body = custom_resource(BACKUPS, settings.namespace, _PROBE, backup_spec(FULL, policy_name=_PROBE), ours())
     try:
         await kube.create(BACKUPS, body, settings.namespace, dry_run=True)
     except KubernetesNotFound:
-        return await _find_dead_webhooks(kube, settings)
+        return await _find_namespace_rejection(kube, settings) or await _find_dead_webhooks(kube, settings)
     except KubernetesError as error:
-        named = _WEBHOOK.search(error.detail)
-        if named is None:
-            raise
-        return [_refusal("webhook", named[1], _rejected(named[1], error.detail))]
+        return [_rejection(error)]
     return []
+
+
+async def _find_namespace_rejection(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
+    try:
+        await kube.create(NAMESPACES, namespace_manifest(settings), dry_run=True)
+    except KubernetesAlreadyExists:
+        return []
+    except KubernetesError as error:
+        return [_rejection(error)]
+    return []
+
+
+def _rejection(error: KubernetesError) -> ClusterFinding:
+    """Raises the error itself if no webhook is behind it."""
+    named = rejection(error)
+    if named is None:
+        raise error
+    return _refusal("webhook", str(named.extras["webhook"]), named)
 
 
 async def _find_dead_webhooks(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
@@ -139,7 +156,7 @@ async def _find_dead_webhooks(kube: KubeClient, settings: StackSettings) -> list
                 continue
             name = webhook["name"]
             detail = f'webhook "{name}" of {configuration["metadata"]["name"]} must answer, and its Service has no pod'
-            found.append(_refusal("webhook", name, _rejected(name, detail)))
+            found.append(_refusal("webhook", name, rejected(name, detail)))
     return found
 
 
@@ -166,15 +183,6 @@ async def _answers(kube: KubeClient, webhook: dict[str, Any]) -> bool:
         return True
     endpoints = await kube.find(ENDPOINTS, service["name"], service["namespace"])
     return any(subset.get("addresses") for subset in (endpoints or {}).get("subsets") or ())
-
-
-def _rejected(webhook: str, detail: str) -> WebhookRejectsBackups:
-    return WebhookRejectsBackups(
-        f"Velero's Backups are rejected: {detail}",
-        remedy=f"Bring the backend of {webhook!r} up, leave namespace and group velero.io out of its rules, or delete "
-        "its configuration.",
-        webhook=webhook,
-    )
 
 
 async def find_unsaved_volumes(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:

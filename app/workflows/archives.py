@@ -29,10 +29,7 @@ async def choose_backup(session: InstanceSession, journal: Journal, wanted: str,
         problem = await _problem_of(session, name)
         if problem is None:
             if name != wanted:
-                _rename_outstanding(session, wanted, name)
-                await journal.warn(
-                    "older-backup", f"{wanted} cannot be used, so the older {name} is restored", backup=name
-                )
+                await _fall_back(session, journal, wanted, name)
             return name
         problems.append(f"{name}: {problem}")
         await journal.warn("backup-damaged", f"backup {name} is not what was proven: {problem}", backup=name)
@@ -65,11 +62,14 @@ async def _problem_of(session: InstanceSession, name: str) -> str | None:
     return None
 
 
-def _rename_outstanding(session: InstanceSession, wanted: str, chosen: str) -> None:
+async def _fall_back(session: InstanceSession, journal: Journal, wanted: str, chosen: str) -> None:
+    """The job keeps what is lost by it; the instance's record only until the older backup is restored."""
+    lost = lost_by_falling_back(session.directory, wanted, chosen)
     config = session.directory.load_config()
     if config is not None and config.restore_outstanding == wanted:
-        lost = lost_by_falling_back(session.directory, wanted, chosen)
         session.directory.update_config(restore_outstanding=chosen, outstanding_also_missing=lost)
+    detail = f"{wanted} cannot be used, so the older {chosen} is restored"
+    await journal.warn("older-backup", detail, backup=chosen, also_missing=lost)
 
 
 def lost_by_falling_back(directory: InstanceDirectory, newer: str, older: str) -> list[str]:

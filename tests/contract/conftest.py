@@ -1,6 +1,5 @@
 """One cluster per world for the whole run; each behaviour gets a namespace of its own."""
 
-import os
 from collections.abc import AsyncIterator
 from copy import deepcopy
 from itertools import count
@@ -11,11 +10,9 @@ import pytest_asyncio
 
 from app.kubernetes.resources import NAMESPACES
 from app.velero.stack.sleep import stack_state
-from tests.contract.tools import Tool
 from tests.contract.world import INSTANCE, Cluster, World
 from tests.contract.worlds import WORLDS
-from tests.real.binaries import binary
-from tests.real.errors import RealError
+from tests.tools import Tool, program
 
 _numbers = count(1)
 
@@ -53,7 +50,7 @@ async def namespace(world: World) -> str:
 
 
 class Programs:
-    """Real command-line programs: of the directory that KECS_STATE_REAL_BINARIES names, or those built here."""
+    """Real command-line programs."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -61,19 +58,7 @@ class Programs:
     async def tool(self, name: str, world: World, namespace: str) -> Tool:
         """The program, ready to be used on the world's cluster."""
         access = await world.cluster.clusters.access(INSTANCE)
-        return Tool(self._find(name), deepcopy(access.kubeconfig), self._home, namespace)
-
-    @staticmethod
-    def _find(name: str) -> Path:
-        given = os.environ.get("KECS_STATE_REAL_BINARIES")
-        if given:
-            return Path(given) / name
-        try:
-            return binary(name)
-        except RealError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(f"{error} (or name a directory with it in KECS_STATE_REAL_BINARIES)")
+        return Tool(program(name), deepcopy(access.kubeconfig), self._home, namespace)
 
 
 @pytest.fixture

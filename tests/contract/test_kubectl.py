@@ -9,8 +9,8 @@ import yaml
 
 from app.kubernetes.resources import NAMESPACES
 from tests.contract.conftest import Programs
-from tests.contract.tools import Running, Tool
 from tests.contract.world import World
+from tests.tools import Running, Tool
 
 GADGETS = {
     "apiVersion": "apiextensions.k8s.io/v1",

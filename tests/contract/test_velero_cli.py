@@ -9,8 +9,8 @@ import pytest
 from app.kubernetes.resources import CONFIG_MAPS
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES
 from tests.contract.conftest import Programs
-from tests.contract.tools import Tool
 from tests.contract.world import World
+from tests.tools import Tool
 from tests.waiting import eventually
 
 

@@ -4,7 +4,11 @@ import asyncio
 import json
 import shutil
 
+from app.host.credentials import ensure_credentials
+from app.host.instance_directory import InstanceDirectory
 from app.kubernetes.resources import CONFIG_MAPS, NAMESPACES
+from app.storage import layout
+from app.storage.s3 import S3Store
 from tests.instances import NAME
 from tests.journal import has_step, until_step
 from tests.product import Product
@@ -112,6 +116,25 @@ async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn
         assert rows[first] == ("unproven", "full")
         job = await product.back_up()
         assert job["result"]["pruned"] == [first]
+
+
+async def test_an_archive_replaced_through_s3_is_not_restored_but_the_one_before(product: Product) -> None:
+    """A whole and readable one, but not what was proven; the start says what was lost by going back."""
+    await product.add_config_map("first")
+    older = (await product.back_up())["result"]["backup"]
+    await product.add_config_map("second")
+    newest = (await product.back_up())["result"]["backup"]
+    woken = await product.service.run(f"/instances/{NAME}/stack/wake")
+    keys = ensure_credentials(InstanceDirectory.open(product.state_dir / "instances", NAME))
+    async with S3Store(woken["result"]["s3_url"], keys, "velero") as store:
+        content = await store.get(layout.contents_key(older))
+        await store.put(layout.contents_key(newest), content)
+    await product.recreate()
+    job = await product.start()
+    assert job["result"]["backup"] == older
+    assert "backup-damaged" in {warning["code"] for warning in job["warnings"]}
+    assert "configmaps default/second" in json.dumps(job["warnings"])
+    assert (await product.has_config_map("first"), await product.has_config_map("second")) == (True, False)
 
 
 async def test_narrow_backups_prune_nothing_full(products: Products) -> None:

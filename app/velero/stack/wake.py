@@ -28,6 +28,7 @@ from app.kubernetes.resources import (
 )
 from app.settings import StackSettings
 from app.storage.s3 import S3Credentials, S3Store
+from app.velero.admission import naming_webhooks
 from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageLocation, parse_location
 from app.velero.stack import manifests
@@ -100,7 +101,8 @@ class _Waking:
         seconds = self._settings.wake_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                location = await self._wake()
+                with naming_webhooks():
+                    location = await self._wake()
         except TimeoutError:
             raise await self._not_ready(seconds) from None
         return WokenStack(location, MINIO, time.monotonic() - started)

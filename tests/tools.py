@@ -8,7 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 import yaml
+
+from tests.real.binaries import binary
+from tests.real.errors import RealError
 
 RUN_SECONDS = 90
 
@@ -56,6 +60,19 @@ class Tool:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "KUBECONFIG": str(self._home / "kubeconfig"), "HOME": str(self._home)},
         )
+
+
+def program(name: str) -> Path:
+    """A real program: of the directory that KECS_STATE_REAL_BINARIES names, or one built here."""
+    given = os.environ.get("KECS_STATE_REAL_BINARIES")
+    if given:
+        return Path(given) / name
+    try:
+        return binary(name)
+    except RealError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"{error} (or name a directory with it in KECS_STATE_REAL_BINARIES)")
 
 
 class Running:
