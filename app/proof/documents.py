@@ -86,9 +86,9 @@ def messages(part: Any) -> Iterator[str]:
         for inner in part.values():
             yield from messages(inner)
     elif isinstance(part, list):
-        yield from (str(line) for line in part)
+        yield from (str(line).strip() for line in part)
     elif part:
-        yield str(part)
+        yield str(part).strip()
 
 
 def _mappings(found: Any) -> list[dict[str, Any]] | None:

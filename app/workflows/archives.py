@@ -11,7 +11,6 @@ from app.proof.archive import Archive, read_archive
 from app.proof.evidence import find_proof
 from app.proof.index import find_index
 from app.proof.prove import rehash
-from app.storage.errors import ObjectStoreError
 from app.workflows.importing import import_backup
 from app.workflows.world import InstanceSession
 
@@ -57,7 +56,7 @@ async def _problem_of(session: InstanceSession, name: str) -> str | None:
             if findings:
                 return findings[0].detail
         await import_backup(session, name)
-    except (ServiceError, ObjectStoreError) as error:
+    except ServiceError as error:
         return error.detail
     return None
 

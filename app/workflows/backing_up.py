@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from app import names, phases
 from app.concurrency import together
-from app.errors import BackupFailed
+from app.errors import BackupFailed, ServiceError
 from app.jobs.journal import Journal
 from app.proof.inventory import take_inventory as list_inventory
 from app.proof.models import Inventory
+from app.proof.reports import read_backup_errors
 from app.velero.scope import Scope
 from app.workflows.identity import identify_cluster
 from app.workflows.outcomes import BackupRef, ProvenBackup
@@ -21,6 +22,9 @@ from app.workflows.stack import wake_stack
 from app.workflows.world import InstanceSession
 
 Kind = Literal["stop-backup", "backup"]
+MOST_REASONS = 20
+#: Characters of Velero's reasons in a problem's detail.
+MOST_QUOTED = 500
 
 
 async def make_proven_backup(
@@ -108,10 +112,19 @@ async def wait_for_backup(session: InstanceSession, journal: Journal, ref: Backu
     timeout = session.settings.workflow.backup_timeout_seconds
     backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
     if backup.phase != phases.COMPLETED:
+        reasons = backup.reasons or await _noted_errors(session, ref.name)
         raise BackupFailed(
-            f"backup {ref.name!r} ended as {backup.phase}: {backup.reason}",
+            f"backup {ref.name!r} ended as {backup.phase}: {'; '.join(reasons)[:MOST_QUOTED] or backup.reason}",
             remedy="The cluster runs on. Mend what the reasons name and stop again.",
             backup=ref.name,
             phase=backup.phase,
-            reasons=backup.reasons[:20],
+            reasons=reasons[:MOST_REASONS],
         )
+
+
+async def _noted_errors(session: InstanceSession, name: str) -> list[str]:
+    """What the bucket says of a backup that went wrong; the failure is told without it if it cannot be read."""
+    try:
+        return await read_backup_errors(await session.objects(), name)
+    except ServiceError:
+        return []

@@ -7,7 +7,7 @@ from app.errors import RestoreFailed
 from app.jobs.journal import Journal
 from app.proof.archive import Archive
 from app.proof.models import ObjectKey
-from app.proof.restored import read_report
+from app.proof.reports import read_restore_report
 from app.velero.restoring import RESTORED_THOUGH_CONTROLLED, RestorePlan
 from app.workflows.world import InstanceSession
 
@@ -46,7 +46,7 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     ended = await velero.wait_for_restore(name, timeout_seconds=timeout, on_progress=report)
     if ended.phase not in {phases.COMPLETED, phases.PARTIALLY_FAILED}:
         raise RestoreFailed(f"restore {name!r} ended as {ended.phase}: {ended.reason}", restore=name)
-    said = await read_report(await session.objects(), name)
+    said = await read_restore_report(await session.objects(), name)
     if ended.phase == phases.PARTIALLY_FAILED:
         quoted = "; ".join(error[:MOST_QUOTED_CHARACTERS] for error in said.errors[:MOST_QUOTED])
         detail = f"{name}: Velero noted {ended.status.errors} errors" + (f", the first: {quoted}" if quoted else "")

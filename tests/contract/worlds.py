@@ -13,6 +13,7 @@ from tests.contract.world import INSTANCE, Cluster
 from tests.real import cluster as real_clusters
 from tests.real.available import need_real_clusters
 from tests.real.commands import command_settings
+from tests.real.images import STACK_IMAGES
 
 
 class SandboxCluster:
@@ -45,7 +46,7 @@ class RealCluster:
     """A real Kubernetes node on this machine, with real Velero and MinIO."""
 
     name = "real"
-    images = ImageSettings()
+    images = STACK_IMAGES
 
     def __init__(self) -> None:
         self.clusters = CommandClusters(command_settings())

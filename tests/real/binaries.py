@@ -23,10 +23,9 @@ from tests.real.places import BINARIES
 _HERE = Path(__file__).parent
 _FREE_BYTES = 12 * 1024**3
 _BUILD_SECONDS = 1800
-_KUBERNETES = "v1.34.4"
 _VELERO = "v1.18.3"
-_MINIO_RELEASE = "RELEASE.2025-09-07T16-13-09Z"
-_MINIO_COMMIT = "07c3a429bfed433e49018cb0f78a52145d4bedeb"
+#: Which Kubernetes and MinIO: ``current``, or ``other`` for KECS's k3s line and the last MinIO of its public sources.
+LEG = os.environ.get("KECS_STATE_REAL_LEG", "current")
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ class Build:
         return BINARIES / f"{self.directory.name}-{digest.hexdigest()[:12]}"
 
 
-def _kubernetes_stamps() -> tuple[str, ...]:
+def _kubernetes_stamps(version: str) -> tuple[str, ...]:
     fields = {
-        "gitVersion": _KUBERNETES,
+        "gitVersion": version,
         "gitMajor": "1",
-        "gitMinor": _KUBERNETES.split(".")[1],
+        "gitMinor": version.split(".")[1],
         "gitCommit": "0" * 40,
         "gitTreeState": "archive",
         "buildDate": "2026-01-01T00:00:00Z",
@@ -68,23 +67,42 @@ def _stamps(package: str, **values: str) -> tuple[str, ...]:
     return tuple(f"{package}.{key}={value}" for key, value in values.items())
 
 
-_COMMANDS = "k8s.io/kubernetes/cmd"
+def _kubernetes(module: str, version: str) -> Build:
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+    packages = tuple(f"k8s.io/kubernetes/cmd/{name}" for name in programs)
+    return Build(_HERE / "modules" / module, packages, _kubernetes_stamps(version), seconds=300)
+
+
+def _minio(module: str, version: str, tag: str, commit: str) -> Build:
+    stamps = _stamps(
+        "github.com/minio/minio/cmd", Version=version, ReleaseTag=tag, CommitID=commit, ShortCommitID=commit[:12]
+    )
+    return Build(_HERE / "modules" / module, ("github.com/minio/minio",), stamps, seconds=100)
+
+
+_LEGS = {
+    "current": (
+        _kubernetes("k8s", "v1.34.4"),
+        _minio(
+            "minio", "2025-09-07T16:13:09Z", "RELEASE.2025-09-07T16-13-09Z", "07c3a429bfed433e49018cb0f78a52145d4bedeb"
+        ),
+    ),
+    "other": (
+        _kubernetes("k8s-1.31", "v1.31.14"),
+        _minio(
+            "minio-2026",
+            "2026-02-12T20:18:48Z",
+            "DEVELOPMENT.2026-02-12T20-18-48Z",
+            "7aac2a2c5b7c882e68c1ce017d8256be2feea27f",
+        ),
+    ),
+}
 _PLUGIN = "github.com/vmware-tanzu/velero-plugin-for-aws"
 _VELERO_COMMANDS = "github.com/vmware-tanzu/velero/cmd"
 BUILDS = (
     Build(_HERE / "pause", (".",), seconds=5),
     Build(_HERE / "modules/etcd", ("go.etcd.io/etcd/server/v3",), renamed={"v3": "etcd", "server": "etcd"}),
-    Build(
-        _HERE / "modules/k8s",
-        tuple(
-            f"{_COMMANDS}/{name}"
-            for name in (
-                "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"
-            )
-        ),
-        _kubernetes_stamps(),
-        seconds=300,
-    ),
+    *_LEGS[LEG],
     Build(
         _HERE / "modules/velero",
         tuple(f"{_VELERO_COMMANDS}/{name}" for name in ("velero", "velero-restore-helper", "velero-helper")),
@@ -95,16 +113,6 @@ BUILDS = (
         seconds=120,
     ),
     Build(_HERE / "modules/aws", (f"{_PLUGIN}/velero-plugin-for-aws", f"{_PLUGIN}/hack/cp-plugin"), seconds=100),
-    Build(
-        _HERE / "modules/minio",
-        ("github.com/minio/minio",),
-        _stamps(
-            "github.com/minio/minio/cmd",
-            Version="2025-09-07T16:13:09Z", ReleaseTag=_MINIO_RELEASE,
-            CommitID=_MINIO_COMMIT, ShortCommitID=_MINIO_COMMIT[:12],
-        ),
-        seconds=100,
-    ),
     Build(_HERE / "modules/coredns", ("github.com/coredns/coredns",), seconds=80),
 )  # fmt: skip
 

@@ -92,6 +92,7 @@ def power_off(name: str, *, drain: bool = False) -> None:
     with _locked(slot.directory):
         if drain and power.is_running(slot):
             _drain(slot)
+        power.wall_off(slot)
         power.cut(slot)
 
 
@@ -99,6 +100,7 @@ def wipe(name: str) -> None:
     """Off, and everything but the host directory forgotten: the next power-on makes another cluster of the name."""
     slot = _existing(name)
     with _locked(slot.directory):
+        power.wall_off(slot)
         power.cut(slot)
         record = slot.record()
         _forget(slot)
@@ -179,6 +181,7 @@ def _forget(slot: Slot) -> None:
 
 def _empty(slot: Slot) -> None:
     _forget(slot)
+    power.open_up(slot)
     for name in ("cluster.json", "boots", "alive", "pid"):
         (slot.directory / name).unlink(missing_ok=True)
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.settings import ImageSettings
-from tests.real.binaries import binary
+from tests.real.binaries import LEG, binary
 from tests.real.errors import RealError
 from tests.real.places import IMAGES
 
 PAUSE = "registry.k8s.io/pause:3.10"
 BUSYBOX = "docker.io/library/busybox:1.35"
 COREDNS = "docker.io/coredns/coredns:1.14.7"
-_DEFAULTS = ImageSettings()
+#: What the service is told to use. The other MinIO comes under another name, as a fork's image would.
+STACK_IMAGES = ImageSettings(minio="kecs-state.test/minio-fork:2026-02-12") if LEG == "other" else ImageSettings()
 _BUSYBOX_BINARY = Path("/bin/busybox")
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,15 +57,15 @@ def images() -> list[Image]:
         Image(PAUSE, {"pause": binary("pause")}, ["/pause"], user="65535:65535"),
         Image(BUSYBOX, {}, command=["sh"], with_shell=True),
         Image(COREDNS, {"coredns": binary("coredns")}, ["/coredns"]),
-        Image(_DEFAULTS.minio, {"usr/bin/minio": binary("minio")}, ["/usr/bin/minio"], with_shell=True),
+        Image(STACK_IMAGES.minio, {"usr/bin/store": binary("minio")}, ["/usr/bin/store"], with_shell=True),
         Image(
-            _DEFAULTS.velero,
+            STACK_IMAGES.velero,
             {name: binary(name) for name in ("velero", "velero-restore-helper", "velero-helper")},
             user="cnb:cnb",
             home="/home/cnb",
         ),
         Image(
-            _DEFAULTS.velero_plugin,
+            STACK_IMAGES.velero_plugin,
             {"plugins/velero-plugin-for-aws": plugin, "bin/cp-plugin": binary("cp-plugin")},
             ["cp-plugin", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"],
             user="65532:65532",

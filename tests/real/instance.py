@@ -12,7 +12,7 @@ from tests.instances import NAME
 from tests.real import cluster, power, requests
 from tests.real.commands import command_settings
 from tests.real.errors import RealError
-from tests.real.images import BUSYBOX
+from tests.real.images import BUSYBOX, STACK_IMAGES
 from tests.real.pki import kubeconfig
 from tests.real.slot import NODE_PATH, Slot
 from tests.service import CONFIGURED
@@ -29,7 +29,8 @@ class RealInstance:
         self.state_dir = state_dir
         commands = command_settings().model_dump(include={"list", "state", "start", "stop", "access", "mounts"})
         templates = {f"COMMAND__{verb.upper()}": json.dumps(argv) for verb, argv in commands.items()}
-        self.settings = {"DRIVER": "command"} | templates
+        images = {f"STACK__IMAGES__{role.upper()}": image for role, image in STACK_IMAGES.model_dump().items()}
+        self.settings = {"DRIVER": "command"} | templates | images
 
     async def create(self) -> None:
         """With KECS's objects in it."""

@@ -18,6 +18,8 @@ from tests.real.slot import Slot
 OWNER_VARIABLE = "KECS_STATE_REAL_OWNER"
 _PROJECT = Path(__file__).parents[2]
 _OFF_SECONDS = 15
+#: A link's own route comes before it.
+_LAST_RESORT = "9999"
 #: Machines this very process started; they outlive it, but while it lives it has to reap them.
 _started: dict[int, "subprocess.Popen[bytes]"] = {}
 
@@ -70,6 +72,17 @@ def cut(slot: Slot) -> None:
     _remove_control_groups(slot)
 
 
+def wall_off(slot: Slot) -> None:
+    """Nobody answers in the machine's place while it is off: without its link, its address would lead elsewhere."""
+    _ip("route", "replace", "unreachable", slot.network, "metric", _LAST_RESORT, problem=f"Is {slot.network} taken?")
+
+
+def open_up(slot: Slot) -> None:
+    """The end of ``wall_off``; success when there was none."""
+    command = ["ip", "route", "del", "unreachable", slot.network, "metric", _LAST_RESORT]
+    subprocess.run(command, capture_output=True, timeout=10, check=False)
+
+
 def _end_machine(slot: Slot) -> None:
     """SIGKILL to the machine's keeper, which takes its process 1 and so all of its namespaces with it."""
     if is_running(slot):
@@ -113,15 +126,16 @@ def _wire(slot: Slot, machine: int) -> None:
         if time.monotonic() > until:
             raise RealError("the machine got no network of its own")
         time.sleep(0.005)
-    link = ["link", "add", slot.link, "type", "veth", "peer", "name", "eth0", "netns", str(machine)]
-    for command in (
-        link,
-        ["address", "add", f"{slot.host_address}/24", "dev", slot.link],
-        ["link", "set", slot.link, "up"],
-    ):
-        result = subprocess.run(["ip", *command], capture_output=True, text=True, timeout=10, check=False)
-        if result.returncode != 0:
-            raise RealError(f"ip {' '.join(command)}: {result.stderr.strip()}", f"Is {slot.link} or its network taken?")
+    problem = f"Is {slot.link} or its network taken?"
+    _ip("link", "add", slot.link, "type", "veth", "peer", "name", "eth0", "netns", str(machine), problem=problem)
+    _ip("address", "add", f"{slot.host_address}/24", "dev", slot.link, problem=problem)
+    _ip("link", "set", slot.link, "up", problem=problem)
+
+
+def _ip(*arguments: str, problem: str) -> None:
+    result = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=10, check=False)
+    if result.returncode != 0:
+        raise RealError(f"ip {' '.join(arguments)}: {result.stderr.strip()}", problem)
 
 
 def _remove_control_groups(slot: Slot) -> None:

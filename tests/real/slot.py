@@ -58,6 +58,11 @@ class Slot:
         return f"192.168.{240 + self.number}.1"
 
     @property
+    def network(self) -> str:
+        """The two ends of that wire."""
+        return f"192.168.{240 + self.number}.0/24"
+
+    @property
     def host_address(self) -> str:
         """The host's address on that wire."""
         return f"192.168.{240 + self.number}.2"

@@ -238,6 +238,7 @@ def traces() -> dict[str, Any]:
         "processes": sum(1 for pid, name in processes() if name in names),
         "mounts": Path("/proc/self/mounts").read_text(),
         "links": sorted(Path("/sys/class/net").iterdir()),
+        "routes": subprocess.run(["ip", "route"], capture_output=True, text=True, timeout=10, check=True).stdout,
         "rules": [line for line in rules.splitlines() if line.startswith("-A")],
         "namespaces": sorted(Path("/run/netns").iterdir()) if Path("/run/netns").exists() else [],
     }

@@ -81,7 +81,8 @@ async def test_a_backup_with_a_failing_hook_stops_nothing(product: Product) -> N
     job = await product.stop()
     assert (job["status"], job["error"]["code"]) == ("failed", "backup-failed")
     assert job["error"]["phase"] == "PartiallyFailed"
-    assert "hooked" in json.dumps(job["error"]["reasons"])
+    assert job["error"]["reasons"] == ["message: /Error executing hook error: /command terminated with exit code 1"]
+    assert job["error"]["reasons"][0] in job["error"]["detail"]
     assert product.state() == "running"
 
 

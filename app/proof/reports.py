@@ -1,4 +1,4 @@
-"""What Velero's own objects in the bucket say of a restore."""
+"""What Velero's own objects in the bucket say of how a backup or a restore went."""
 
 import gzip
 import json
@@ -22,12 +22,18 @@ class RestoreReport:
     errors: list[str]
 
 
-async def read_report(store: S3Store, restore: str) -> RestoreReport:
+async def read_restore_report(store: S3Store, restore: str) -> RestoreReport:
     """The report of an ended restore. Velero only logs that it could not store these objects, so each may be gone."""
     listed = await _document(store, layout.restore_resource_list_key(restore))
     results = await _document(store, layout.restore_results_key(restore))
     created = sum(str(entry).endswith(CREATED) for entries in listed.values() for entry in entries or ())
     return RestoreReport(created, list(messages(results.get("errors"))))
+
+
+async def read_backup_errors(store: S3Store, backup: str) -> list[str]:
+    """The errors of an ended backup, in Velero's words; its object in the cluster has only their number."""
+    results = await _document(store, layout.results_key(backup))
+    return list(messages(results.get("errors")))
 
 
 async def _document(store: S3Store, key: str) -> dict[str, Any]:
