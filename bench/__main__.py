@@ -12,23 +12,20 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
+from bench.figures import own_seconds, step_seconds
 from tests.service import running_service
 
 ROOT = Path("var/bench")
 STATE = (ROOT / "state").absolute()
 NAME = "bench"
 ROUNDS = 5
-#: What is not ours: the stack's pods starting, Velero's phases, and the power-off.
-NOT_OURS = {"wake-stack", "wait-for-backup", "power-off", "verify-off"}
 
 
 @dataclass(frozen=True)
@@ -112,25 +109,13 @@ async def own_time_in_a_stop() -> Measure:
                 job = await service.run(f"/instances/{NAME}/stop")
                 events = (await service.client.get(f"/jobs/{job['id']}/events")).json()
                 steps = step_seconds(events)
-                own.append(job_seconds(job) - sum(steps[name] for name in NOT_OURS))
+                own.append(own_seconds(job, steps))
                 velero.append(steps["wait-for-backup"])
                 await service.run(f"/instances/{NAME}/start")
     finally:
         await supervisor.delete(STATE, NAME)
     # The first round pays for what a process does once: the S3 client's service model, TLS, compiled statements.
     return Measure("own time in a stop", own[1:], "Velero's own time", statistics.median(velero[1:]), 0.25)
-
-
-def step_seconds(events: list[dict[str, Any]]) -> dict[str, float]:
-    """How long each step took."""
-    ended = [event["data"] for event in events if event["type"] == "step.succeeded"]
-    return {data["step"]: data["seconds"] for data in ended}
-
-
-def job_seconds(job: dict[str, Any]) -> float:
-    """From the first attempt's beginning to the recorded end."""
-    begun, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at"))
-    return (ended - begun).total_seconds()
 
 
 def show(console: Console, measures: list[Measure]) -> None:

@@ -123,7 +123,7 @@ async def running_product(instance: Instance, **settings: str) -> AsyncIterator[
     try:
         await instance.create()
         await instance.seed()
-        async with running_service(instance.state_dir, instance.serve, **instance.settings, **settings) as service:
+        async with running_service(instance.state_dir, instance.serve, **{**instance.settings, **settings}) as service:
             product = Product(instance, service)
             await product.settled()
             yield product

@@ -36,8 +36,15 @@ class RunningService:
         self.port = free_port()
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         self.log = state_dir / "service.log"
+        self.job_seconds: float = JOB_SECONDS
         self._environment = os.environ | {f"KECS_STATE_{key}": value for key, value in settings.items()}
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that serves now."""
+        assert self._process is not None
+        return self._process.pid
 
     async def start(self) -> None:
         """Start the process and wait until it is ready."""
@@ -91,7 +98,7 @@ class RunningService:
         """The job once it has ended; survives restarts of the service meanwhile."""
         job: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(JOB_SECONDS):
+            async with asyncio.timeout(self.job_seconds):
                 while job.get("status") not in {"succeeded", "failed", "cancelled"}:
                     try:
                         job = (await self.client.get(f"/jobs/{job_id}", params={"wait": 10})).json()

@@ -24,18 +24,6 @@ STEPS = {
     # A drain ends pods without a controller, so these starts have something to repair.
     "start after a drain": ["power-on", "wake-stack", "choose-backup", "restore-missing", "compare-content"],
 }
-FULL_RESTORE = [
-    "identify-and-decide",
-    "wake-stack",
-    "choose-backup",
-    "hold-kecs-server",
-    "restore-everything",
-    "update-poorer-deployments",
-    "release-kecs-server",
-    "restore-webhooks",
-    "compare-content",
-    "settle-outstanding",
-]
 #: After the step has begun: the last one often is in a later step or after the job's end.
 DELAYS_SECONDS = [0, 0, 0.01, 0.05, 0.3]
 PROOF_MAX_AGE_SECONDS = 3.0
@@ -81,22 +69,6 @@ async def kill_in(product: Product, job: dict[str, Any], step: str, seconds: flo
     await asyncio.sleep(seconds)
     await product.service.kill()
     await product.service.start()
-
-
-@pytest.mark.timeout(300)
-async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everything_back(tmp_path: Path) -> None:
-    """One job, killed and resumed ten times."""
-    async with sandbox_product(tmp_path, **SETTINGS) as product:
-        await product.stop()
-        await product.recreate()
-        job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/start")).json()
-        for step in FULL_RESTORE:
-            await kill_in(product, job, step)
-        ended = await product.service.ended(job["id"])
-        assert (ended["status"], ended["attempt"]) == ("succeeded", len(FULL_RESTORE) + 1)
-        comparison = ended["result"]["restored"]["comparison"]
-        assert (comparison["missing"], comparison["differing"]) == ([], [])
-        assert ended["result"]["restore_outstanding"] is None
 
 
 async def live_backups(product: Product) -> list[dict[str, Any]]:

@@ -80,6 +80,8 @@ def _minio(module: str, version: str, tag: str, commit: str) -> Build:
     return Build(_HERE / "modules" / module, ("github.com/minio/minio",), stamps, seconds=100)
 
 
+#: Of this leg, for people to read.
+VERSIONS = {"kubernetes": "v1.34.4" if LEG == "current" else "v1.31.14", "velero": _VELERO}
 _LEGS = {
     "current": (
         _kubernetes("k8s", "v1.34.4"),

@@ -39,11 +39,11 @@ class RealInstance:
 
     async def seed(self) -> None:
         """The sandbox's seed."""
-        await self._apply(seed_manifests())
+        await self.apply(seed_manifests())
 
     async def seed_custom_resources(self) -> None:
         """Accepted as soon as their type is served."""
-        await self._apply(custom_resource_manifests())
+        await self.apply(custom_resource_manifests())
 
     async def recreate(self) -> None:
         """As KECS does it."""
@@ -80,9 +80,10 @@ class RealInstance:
         return slot
 
     async def _deploy_kecs(self) -> None:
-        await self._apply(component_manifests(Path(NODE_PATH)))
+        await self.apply(component_manifests(Path(NODE_PATH)))
 
-    async def _apply(self, manifests: list[dict[str, Any]]) -> None:
+    async def apply(self, manifests: list[dict[str, Any]]) -> None:
+        """Objects as they would be made, with containers this machine can run."""
         for manifest in manifests:
             path = f"{collection_path(manifest)}/{manifest['metadata']['name']}"
             async with asyncio.timeout(_SEEDING_SECONDS):

@@ -65,10 +65,18 @@ async def read_definitions(kube: KubeClient, settings: StackSettings) -> list[De
     await kube.delete(PODS, name, settings.namespace, grace_seconds=0)
     if pod["status"]["phase"] != "Succeeded":
         raise StackNotReady(
-            f"{settings.images.velero} did not print its CRDs: {' | '.join(text.splitlines()[-5:])}"[:1000],
+            f"{settings.images.velero} did not print its CRDs: {_last_words(pod, text)}"[:1000],
             remedy="Check that the image is Velero's.",
         )
     return parse_definitions(text)
+
+
+def _last_words(pod: dict[str, Any], text: str) -> str:
+    """Of the program; or of the kubelet, if there was no such program in the image."""
+    if lines := text.splitlines()[-5:]:
+        return " | ".join(lines)
+    ended = (entry.get("state", {}).get("terminated") or {} for entry in pod["status"].get("containerStatuses") or ())
+    return "; ".join(f"{state.get('reason', '')}: {state.get('message', '')}" for state in ended)
 
 
 def _ended(pod: dict[str, Any] | None) -> bool:

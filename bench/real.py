@@ -1,0 +1,152 @@
+"""Figures of the real stack, each beside the Velero CLI doing the same in the same run; writes docs/real-stack.md.
+
+``python -m bench.real [OBJECTS ...]``: sizes in objects, by default 60, 1,000 and 5,000. Needs what
+tests/real/README.md says. A missed goal is printed and ends the command with 1.
+"""
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from app.kubernetes.resources import CONFIG_MAPS
+from app.sandbox.seed import seed_manifests
+from bench.figures import Figures, own_seconds, step_seconds
+from bench.memory import memory_of_components
+from bench.report import write_report
+from bench.timeline import bars
+from bench.velero_cli import Runbook
+from tests.instances import NAME
+from tests.product import Product, running_product
+from tests.real.instance import RealInstance
+
+ROOT = Path("var/bench-real").absolute()
+SIZES = (60, 1000, 5000)
+SMALL_ROUNDS, LARGE_ROUNDS = 5, 2
+#: Of the seed, what makes about sixty objects with KECS's own.
+SMALL_NAMESPACES = {"", "shop-us-east-1", "internal", "kube-system"}
+#: Creations under way at once.
+PARALLEL = 16
+JOB_SECONDS = 600
+
+
+async def main(sizes: list[int]) -> int:
+    """Measure every size, print progress, write the report."""
+    console = Console(highlight=False)
+    shutil.rmtree(ROOT, ignore_errors=True)
+    measured = []
+    for size in sizes:
+        console.print(f"{size:,} objects:")
+        measured.append(await measure(console, size))
+    missed = write_report(measured)
+    for line in missed:
+        console.print(f"missed: {line}", style="red")
+    return 1 if missed else 0
+
+
+async def measure(console: Console, size: int) -> Figures:
+    """One cluster of that size through every story, then by hand."""
+    figures = Figures(size)
+    instance = BenchInstance(ROOT / str(size))
+    async with running_product(instance) as product:
+        product.service.job_seconds = JOB_SECONDS
+        await fill(product, size)
+        console.print("  install, stop, start survived ...")
+        await stop_and_start(product, figures, first=True)
+        for _ in range(SMALL_ROUNDS if size <= SMALL_ROUNDS * 100 else LARGE_ROUNDS):
+            await stop_and_start(product, figures)
+        console.print("  by hand: scale up and back up ...")
+        runbook = Runbook(product, ROOT)
+        await product.service.run(f"/instances/{NAME}/stack/wake")  # a person's, or it would be put to sleep again
+        figures.cli["asleep to backed up"], figures.cli["backup"] = await runbook.back_up_from_sleep("by-hand")
+        figures.memory_mib = memory_of_components(instance, product.service.pid)
+        console.print("  recreated ...")
+        await product.recreate()
+        await start_recreated(product, figures)
+        console.print("  by hand: recreated, install, find the backup, restore ...")
+        await product.recreate()
+        runbook = Runbook(product, ROOT)
+        figures.cli["install"] = await runbook.install()
+        figures.cli["start recreated"] = figures.cli["install"] + await runbook.restore("by-hand")
+    return figures
+
+
+async def stop_and_start(product: Product, figures: Figures, *, first: bool = False) -> None:
+    """One stop and one start of a cluster that survives; the first installs the stack."""
+    stopped = succeeded(await product.stop())
+    events = await events_of(product, stopped)
+    steps, chart = step_seconds(events), bars(events)
+    proven = next(bar.end for bar in chart if bar.step == "prove-backup")
+    started = succeeded(await product.start())
+    if first:
+        figures.add("install", steps["wake-stack"])
+        return
+    figures.stop = chart
+    figures.add("wake", steps["wake-stack"])
+    figures.add("backup", steps["create-backup"] + steps["wait-for-backup"])
+    figures.add("proof", steps["prove-backup"])
+    figures.add("asleep to proven", proven)
+    figures.add("own time in a stop", own_seconds(stopped, steps))
+    figures.add("stop", chart[-1].end)
+    figures.add("start survived", bars(await events_of(product, started))[-1].end)
+
+
+async def start_recreated(product: Product, figures: Figures) -> None:
+    """Somebody has made the cluster anew; its API answers when the start begins."""
+    started = succeeded(await product.start())
+    comparison = started["result"]["restored"]["comparison"]
+    if comparison["missing"] or comparison["differing"]:
+        raise RuntimeError(f"not everything came back: {comparison}")
+    figures.start = bars(await events_of(product, started))
+    running = next(bar.end for bar in figures.start if bar.step == "wait-for-workloads")
+    figures.add("recreated, to workloads running", running)
+    figures.add("start recreated", max(bar.end for bar in figures.start))
+
+
+def succeeded(job: dict[str, Any]) -> dict[str, Any]:
+    """A figure of a job that failed would be none."""
+    if job["status"] != "succeeded":
+        raise RuntimeError(f"the {job['type']} failed: {job['error']}")
+    return job
+
+
+async def events_of(product: Product, job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The journal of a job."""
+    events: list[dict[str, Any]] = (await product.service.client.get(f"/jobs/{job['id']}/events")).json()
+    return events
+
+
+async def fill(product: Product, size: int) -> None:
+    """ConfigMaps of one KiB up to that many objects in a backup."""
+    preflight = (await product.service.client.get(f"/instances/{NAME}/preflight")).json()
+    limit = asyncio.Semaphore(PARALLEL)
+
+    async def create(number: int) -> None:
+        body = {"metadata": {"name": f"filler-{number}"}, "data": {"text": f"{number:<1024}"}}
+        async with limit:
+            await kube.create(CONFIG_MAPS, body, "internal")
+
+    async with product.kube() as kube:
+        await asyncio.gather(*(create(number) for number in range(size - preflight["objects"])))
+
+
+class BenchInstance(RealInstance):
+    """Small enough for the smallest size."""
+
+    async def seed(self) -> None:
+        """One of the seed's three ECS clusters."""
+        await self.apply([each for each in seed_manifests() if small(each)])
+
+
+def small(manifest: dict[str, Any]) -> bool:
+    """Whether an object is of the small seed."""
+    metadata = manifest["metadata"]
+    place = metadata["name"] if manifest["kind"] == "Namespace" else metadata.get("namespace", "")
+    return place in SMALL_NAMESPACES
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main([int(size) for size in sys.argv[1:]] or list(SIZES))))

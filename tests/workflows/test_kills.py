@@ -1,0 +1,63 @@
+"""A restore and a stop killed in each of their steps, in every world; tests/chaos does so at random."""
+
+from typing import Any
+
+import pytest
+
+from tests.chaos.test_kills import SETTINGS, kill_in
+from tests.instances import NAME
+from tests.workflows.conftest import Products
+
+FULL_RESTORE = [
+    "identify-and-decide",
+    "wake-stack",
+    "choose-backup",
+    "hold-kecs-server",
+    "restore-everything",
+    "update-poorer-deployments",
+    "release-kecs-server",
+    "restore-webhooks",
+    "compare-content",
+    "settle-outstanding",
+]
+STOP = [
+    "prepare-scope",
+    "take-inventory",
+    "wake-stack",
+    "choose-backup-name",
+    "create-backup",
+    "wait-for-backup",
+    "prove-backup",
+    "list-changes-since-backup",
+    "power-off",
+    "verify-off",
+]
+
+
+@pytest.mark.timeout(300)
+async def test_a_stop_killed_in_each_of_its_steps_still_ends_with_a_proof(products: Products) -> None:
+    """One job, killed and resumed ten times; the proof that counted was fresh."""
+    async with products(**SETTINGS) as product:
+        job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/stop")).json()
+        for step in STOP:
+            await kill_in(product, job, step)
+        ended = await product.service.ended(job["id"])
+        assert (ended["status"], ended["result"]["protected"]) == ("succeeded", True), ended["error"]
+        assert product.state() == "stopped"
+        assert (await product.start())["result"]["restored"]["created"] == 0
+
+
+@pytest.mark.timeout(300)
+async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everything_back(products: Products) -> None:
+    """One job, killed and resumed ten times."""
+    async with products(**SETTINGS) as product:
+        await product.stop()
+        await product.recreate()
+        job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/start")).json()
+        for step in FULL_RESTORE:
+            await kill_in(product, job, step)
+        ended = await product.service.ended(job["id"])
+        assert (ended["status"], ended["attempt"]) == ("succeeded", len(FULL_RESTORE) + 1)
+        comparison = ended["result"]["restored"]["comparison"]
+        assert (comparison["missing"], comparison["differing"]) == ([], [])
+        assert ended["result"]["restore_outstanding"] is None
