@@ -4,11 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# A pipe fails with its first command, not only with its last.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -26,7 +30,18 @@ test: $(READY) ## Run every test that needs nothing but Python
 	@$(BIN)/pytest -m "not real"
 
 test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO (root, Go; tests/real/README.md)
-	@$(BIN)/pytest -m real
+	@$(BIN)/pytest -m "real and not long"
+
+test-real-long: $(READY) real-binaries ## Run the slow tests on the real ones; keeps the output in docs/runs
+	@$(BIN)/pytest -v --no-header -m "real and long" | tee docs/runs/test-real-long.txt
+
+test-real-matrix: $(READY) ## Run contract and stories on Kubernetes 1.31 and another MinIO; keeps the output in docs/runs
+	@KECS_STATE_REAL_LEG=other $(BIN)/python -m tests.real build
+	@KECS_STATE_REAL_LEG=other $(BIN)/pytest -v --no-header -m "real and not long" tests/contract tests/workflows \
+		| tee docs/runs/test-real-matrix.txt
+
+bench-real: $(READY) real-binaries ## Measure the real stack beside the Velero CLI; writes docs/real-stack.md
+	@$(BIN)/python -m bench.real
 
 contract: $(READY) ## Run the contract suite in every world that this machine has
 	@$(BIN)/pytest tests/contract

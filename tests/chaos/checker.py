@@ -40,7 +40,8 @@ class Checker:
         """A kill alone fails no job."""
         return [f"{job['type']} {job['id']}: {job['error']}" for job in self.jobs if job["status"] == "failed"]
 
-    def doubled_backups(self, backups: list[dict[str, Any]]) -> list[str]:
+    @staticmethod
+    def doubled_backups(backups: list[dict[str, Any]]) -> list[str]:
         """One Backup per try."""
         seen: dict[tuple[str, str], str] = {}
         doubled = []
