@@ -1,4 +1,4 @@
-"""Own time in a stop, and how fast the service and a sandbox are there; ``var/bench/summary.json``.
+"""Own time in a stop, how fast service and sandbox are there, the sandbox's API; ``var/bench/summary.json``.
 
 A missed goal is printed and ends the command with 1. Machines are shared and noisy: each figure is a median of
 several rounds and stands beside a baseline of the same run.
@@ -11,7 +11,7 @@ import shutil
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -20,33 +20,14 @@ from rich.table import Table
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
 from bench.figures import own_seconds, step_seconds
+from bench.measure import Measure
+from bench.sandbox_api import measure_api
 from tests.service import running_service
 
 ROOT = Path("var/bench")
 STATE = (ROOT / "state").absolute()
 NAME = "bench"
 ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One figure, in seconds, beside its baseline and its goal."""
-
-    name: str
-    rounds: list[float]
-    baseline: str
-    baseline_seconds: float
-    goal_seconds: float
-
-    @property
-    def median(self) -> float:
-        """The figure."""
-        return statistics.median(self.rounds)
-
-    @property
-    def reached(self) -> bool:
-        """Whether it is within its goal."""
-        return self.median <= self.goal_seconds
 
 
 async def main() -> int:
@@ -57,6 +38,8 @@ async def main() -> int:
     compileall.compile_dir("app", quiet=1)  # as an installation does
     console.print("Starting processes ...")
     measures = [await service_ready(), await sandbox_ready()]
+    console.print("Loading the sandbox's API server ...")
+    measures += await measure_api(STATE / "api")
     console.print(f"Stopping and starting an instance {ROUNDS} times ...")
     measures.append(await own_time_in_a_stop())
     show(console, measures)
