@@ -42,6 +42,8 @@ _SPEC = {
     "PersistentVolume": ("claimRef",),
     "Namespace": ("finalizers",),
 }
+#: Kept by every API server as it is reached now; seen on a real one that came back on another port.
+_API_SERVICE = ("default", "kubernetes")
 _JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 
 
@@ -80,8 +82,11 @@ def _by_kind(kept: Object, used: Counter[str]) -> None:
         if not (key.startswith("clusterIP") and spec.get("clusterIP") == "None"):
             _drop(spec, key, used, f"{kind} spec.{key}")
     if kind == "Service":
+        own = (kept["metadata"].get("namespace"), kept["metadata"]["name"]) == _API_SERVICE
         for port in spec.get("ports") or []:
             _drop(port, "nodePort", used, "Service nodePort")
+            if own:
+                _drop(port, "targetPort", used, "targetPort of the API server's own Service")
     if kind == "Job":
         _drop_controller_uid(spec, used)
     for webhook in kept.get("webhooks") or []:
