@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.concurrency import side_by_side
-from app.errors import ForeignWork, ImageMissing, ServiceError
+from app.errors import ImageMissing, ServiceError
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesAlreadyExists, KubernetesError, KubernetesNotFound
 from app.kubernetes.resources import (
@@ -31,7 +31,7 @@ from app.velero.scope import FULL, KUBE_SYSTEM, backup_spec
 from app.velero.selectors import read_label_selector, selects
 from app.velero.stack.manifests import LABELS, namespace_manifest
 from app.velero.stack.state import foreign_velero, stack_state
-from app.velero.unfinished import list_unfinished
+from app.velero.unfinished import foreign_work, list_unfinished
 
 #: ``refuse``: a stop must not go on. ``wait``: it may pass by itself, and is left out if it does not. ``list``: will
 #: not be in the backup. ``info``: worth knowing.
@@ -107,7 +107,7 @@ async def find_velero_obstacles(kube: KubeClient, settings: StackSettings) -> li
     if state == "awake":
         return []
     return [
-        _refusal("velero", work.name, ForeignWork(f"{work.kind} {work.name!r} ({work.phase}) waits for Velero"))
+        _refusal("velero", work.name, foreign_work([work]))
         for work in await list_unfinished(kube, settings.namespace)
         if not work.ours
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import phases
+from app.errors import ForeignWork
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import Resource
@@ -18,6 +19,7 @@ from app.velero.models import (
     RESTORES,
 )
 
+MOST_LISTED = 20
 _ENDED = {
     # A Backup whose deletion failed stays in Deleting; no server runs it or fails it.
     BACKUPS: phases.FINISHED | {phases.DELETING},
@@ -49,6 +51,17 @@ async def list_unfinished(kube: KubeClient, namespace: str) -> list[UnfinishedWo
         if ((item.get("status") or {}).get("phase") or "") not in _ENDED[resource]
     ]
     return sorted(found, key=lambda work: (work.kind, work.name))
+
+
+def foreign_work(foreign: list[UnfinishedWork]) -> ForeignWork:
+    """The refusal to start a Velero that would run, or fail, what somebody else has asked of it."""
+    listed = [f"{work.kind} {work.name} ({work.phase})" for work in foreign]
+    return ForeignWork(
+        f"Velero has unfinished work that is not ours: {', '.join(listed[:5])}",
+        remedy="Let it run by waking the stack yourself (`kecs-state stack NAME wake`), or delete it.",
+        work=listed[:MOST_LISTED],
+        work_total=len(listed),
+    )
 
 
 async def _list(kube: KubeClient, resource: Resource, namespace: str) -> list[dict[str, Any]]:

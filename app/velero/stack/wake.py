@@ -13,7 +13,7 @@ from typing import Any
 
 from app import phases
 from app.concurrency import side_by_side, while_watching
-from app.errors import ForeignWork, ServiceError, StackNotReady, TemporaryError
+from app.errors import ServiceError, StackNotReady, TemporaryError
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -37,7 +37,7 @@ from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
 from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
 from app.velero.stack.troubles import list_troubles, raise_on_trouble
-from app.velero.unfinished import discard, list_unfinished
+from app.velero.unfinished import discard, foreign_work, list_unfinished
 
 POLL_SECONDS = 0.1
 MINIO_POD = f"{MINIO}-0"
@@ -137,18 +137,12 @@ class _Waking:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _no_work_waiting(self) -> None:
-        """Refuse over unfinished work of others; what jobs of ours left behind goes."""
+        """Refuse over unfinished work of others, unless a person wants it run; what jobs of ours left behind goes."""
         waiting = await list_unfinished(self._kube, self._namespace)
         foreign = [work for work in waiting if not work.ours]
-        if foreign:
-            listed = [f"{work.kind} {work.name} ({work.phase})" for work in foreign]
-            raise ForeignWork(
-                f"Velero has unfinished work that is not ours: {', '.join(listed[:5])}",
-                remedy="Let it end with `kecs-state stack wake`, or delete it.",
-                work=listed[:MOST_LISTED],
-                work_total=len(listed),
-            )
-        left = [work for work in waiting if work.job_id not in self._context.active_jobs]
+        if foreign and self._context.woken_by != "user":
+            raise foreign_work(foreign)
+        left = [work for work in waiting if work.ours and work.job_id not in self._context.active_jobs]
         await side_by_side(*(discard(self._kube, self._namespace, work) for work in left))
 
     async def _bring_up(self) -> None:
