@@ -21,6 +21,8 @@ class Instance(Protocol):
     #: How the service is told of this world: arguments of ``serve`` before the directory, and settings.
     serve: Sequence[str]
     settings: Mapping[str, str]
+    #: Whether the store keeps each object under its own path on the host, so that backups show without asking it.
+    objects_show_on_host: bool
 
     async def create(self) -> None:
         """A new cluster with KECS in it, running."""
@@ -55,6 +57,7 @@ class SandboxInstance:
 
     serve = SANDBOX
     settings: Mapping[str, str] = {}
+    objects_show_on_host = False
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir

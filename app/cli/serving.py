@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 #: Requests that still wait (long polls) are cut off after this; jobs are journaled and need no grace here.
 GRACE_SECONDS = 2
+#: Longer than clients keep idle connections (httpx 5 s, Go's net/http 90 s): whoever closes first must be the client,
+#: or a POST sent at that moment is lost and, not being idempotent, not sent again.
+KEEP_ALIVE_SECONDS = 120
 #: How each driver is announced.
 _WORLDS = {
     "k3d": "k3d",
@@ -63,6 +66,7 @@ async def _serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     async with app.router.lifespan_context(app):
         listener = listener or _bind(settings)

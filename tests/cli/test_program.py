@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.commands import command, environment
@@ -96,6 +97,18 @@ async def test_serve_answers_where_it_says_and_ends_on_a_signal(tmp_path: Path) 
         assert (await command(url, "status")).code == 0
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_idle_connections_are_left_to_the_client(tmp_path: Path) -> None:
+    """As long as httpx keeps one: a service that closed it first would lose a POST sent at that moment."""
+    own_ends = set()
+    limits = httpx.Limits(keepalive_expiry=60)
+    async with _service(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, limits=limits) as client:
+        for pause in (0, 5.5):
+            await asyncio.sleep(pause)
+            answer = await client.get("/healthz")
+            own_ends.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+    assert len(own_ends) == 1
 
 
 async def test_a_second_service_names_the_first(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ class RealInstance:
     """A real Kubernetes node, switched through the driver ``command``."""
 
     serve = CONFIGURED
+    objects_show_on_host = True
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
