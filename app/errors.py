@@ -114,6 +114,10 @@ class NotSupported(ServiceError):
     code, status, title = "not-supported", 422, "Not supported yet"
 
 
+class VeleroBackupRequired(ServiceError):
+    code, status, title = "velero-backup-required", 422, "Doing without Velero is not possible any more"
+
+
 class StorageNotOnHost(ServiceError):
     code, status, title = "storage-not-on-host", 409, "The backup storage is not on the host"
 

@@ -143,6 +143,10 @@ class Settings(BaseSettings):
     """Only for ``driver: command``, and then needed."""
     sandbox_state_dir: Path = SANDBOX_STATE_DIRECTORY
     """Only for ``driver: sandbox``: its clusters, and then also the home of everything else."""
+    rollout: Literal["opt-in", "default", "only"] = "default"
+    """ADR-0025's versions 1.0, 1.1 and 1.2: is Velero used if nobody says anything, and must it be?"""
+    use_velero_backup: bool | None = None
+    """For every instance whose policy and request say nothing; the option of ``serve`` of that name."""
     log_level: str = "INFO"
     log_format: Literal["text", "json"] = "text"
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -153,6 +157,12 @@ class Settings(BaseSettings):
     def _command_driver_has_commands(self) -> Self:
         if self.driver == "command" and self.command is None:
             raise ValueError("driver: 'command' needs its six commands, KECS_STATE_COMMAND__LIST and so on")
+        return self
+
+    @model_validator(mode="after")
+    def _no_stage_contradicts_the_flag(self) -> Self:
+        if self.rollout == "only" and self.use_velero_backup is False:
+            raise ValueError("use_velero_backup: cannot be false while the rollout is 'only'")
         return self
 
     @property

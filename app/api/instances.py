@@ -22,6 +22,7 @@ from app.errors import (
     OperationInProgress,
     RestoreOutstanding,
     ServiceError,
+    VeleroBackupRequired,
 )
 from app.workflows.requests import (
     AcceptRequest,
@@ -84,7 +85,7 @@ async def get_preflight(name: str, services: Running) -> PreflightView:
     return await services.operations.preflight(name)
 
 
-@router.post("/instances/{name}/stop", **_operation_with_body(RestoreOutstanding))
+@router.post("/instances/{name}/stop", **_operation_with_body(RestoreOutstanding, VeleroBackupRequired))
 async def stop_instance(
     name: str, services: Running, answer: Accepted, body: Annotated[StopRequest, Body(default_factory=StopRequest)]
 ) -> JobView:
@@ -92,7 +93,7 @@ async def stop_instance(
     return await answer.to(await services.operations.submit_stop(name, body))
 
 
-@router.post("/instances/{name}/start", **_operation_with_body(BackupNotFound))
+@router.post("/instances/{name}/start", **_operation_with_body(BackupNotFound, VeleroBackupRequired))
 async def start_instance(
     name: str, services: Running, answer: Accepted, body: Annotated[StartRequest, Body(default_factory=StartRequest)]
 ) -> JobView:

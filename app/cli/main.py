@@ -10,6 +10,7 @@ import typer
 
 from app.cli import looking, operations
 from app.cli.errors import CommandError, Exit
+from app.cli.options import UseVelero
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -53,12 +54,18 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Loopback address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = None,
     home: Annotated[Path | None, typer.Option(help="KECS's directory, normally ~/.kecs.")] = None,
+    use_velero: UseVelero = None,
     log_level: Annotated[LogLevel | None, typer.Option(case_sensitive=False, help="From this on.")] = None,
 ) -> None:
     """Serve the API until a signal ends it. Options win over KECS_STATE_ variables."""
     if state_dir is not None and not sandbox:
         raise typer.BadParameter("--state-dir is for --sandbox; a service for k3d has --home")
-    chosen = _given(sandbox_state_dir=state_dir, home=home, log_level=log_level and log_level.value)
+    chosen = _given(
+        sandbox_state_dir=state_dir,
+        home=home,
+        use_velero_backup=use_velero,
+        log_level=log_level and log_level.value,
+    )
     if sandbox:
         chosen["driver"] = "sandbox"
     in_force = _settings(**chosen)

@@ -20,6 +20,7 @@ from app.cli.options import (
     Selector,
     Timeout,
     Url,
+    UseVelero,
 )
 from app.cli.printing import print_job_end, print_json
 
@@ -57,6 +58,7 @@ class StackAction(StrEnum):
 def stop(
     name: Name,
     *,
+    use_velero: UseVelero = None,
     mode: Annotated[StopMode, typer.Option(help="required: no power-off without a proof.")] = StopMode.REQUIRED,
     include: Namespaces,
     exclude: ExcludedNamespaces,
@@ -77,13 +79,14 @@ def stop(
         "resources": resources,
         "selector": selector,
     }
-    body = _body(backup=backup, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(use_velero_backup=use_velero, backup=backup, timeout_seconds=job_timeout, labels=read_labels(labels))
     submit(url, f"/instances/{name}/stop", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
 def start(
     name: Name,
     *,
+    use_velero: UseVelero = None,
     mode: Annotated[RestoreMode, typer.Option(help="auto: decide by the cluster's identity.")] = RestoreMode.AUTO,
     backup: Annotated[str | None, typer.Option(metavar="ID", help="Not the newest proven backup but this one.")] = None,
     namespaces: Namespaces,
@@ -106,9 +109,9 @@ def start(
         "resources": resources,
         "selector": selector,
         "existing_resource_policy": None if existing is ExistingPolicy.NONE else existing.value,
-        "required": required,
+        "required": required or None,
     }
-    body = _body(restore=restore, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(use_velero_backup=use_velero, restore=restore, timeout_seconds=job_timeout, labels=read_labels(labels))
     submit(url, f"/instances/{name}/start", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
@@ -182,4 +185,4 @@ def read_labels(pairs: list[str]) -> dict[str, str]:
 def _body(**fields: Any) -> dict[str, Any] | None:
     """Only what was asked for, so that the service's defaults stay its own; None when that is nothing."""
     cleaned = {key: _body(**value) if isinstance(value, dict) else value for key, value in fields.items()}
-    return {key: value for key, value in cleaned.items() if value} or None
+    return {key: value for key, value in cleaned.items() if value or value is False} or None

@@ -15,6 +15,14 @@ JobTimeout = Annotated[
     float | None, typer.Option("--job-timeout", metavar="SECONDS", min=1, help="Deadline of the job itself.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as the job is accepted.")]
+UseVelero = Annotated[
+    bool | None,
+    typer.Option(
+        "--use-velero-backup/--no-velero-backup",
+        help="Whether Velero is used; else the instance's policy decides, then the service's setting.",
+        show_default=False,
+    ),
+]
 _REPEATABLE: Any = {"default_factory": list, "show_default": False}
 Labels = Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Kept with the job.", **_REPEATABLE)]
 Namespaces = Annotated[

@@ -11,6 +11,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     keep_last: int | None = Field(default=None, ge=1)
+    use_velero_backup: bool | None = None
 
 
 class StorageRecord(BaseModel):

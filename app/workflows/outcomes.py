@@ -81,6 +81,14 @@ class ProofSummary(Outcome):
         )
 
 
+class VeleroChoice(Outcome):
+    """Whether Velero is used, and by whose word; ``asked`` is false where only the rollout's stage decides."""
+
+    use: bool
+    asked: bool
+    because: str
+
+
 class ChangedObject(Outcome):
     """An object that is not as the backup has it: changed between the inventory and the power-off."""
 

@@ -69,7 +69,25 @@ class JobOptions(StrictModel):
 class StopRequest(JobOptions):
     """Body of ``POST /instances/{name}/stop``."""
 
+    use_velero_backup: bool | None = Field(
+        default=None,
+        description="Whether to back up at all; null leaves it to the instance's policy, then to the service's flag, "
+        "then to the rollout's stage. `false` powers off `unprotected`.",
+    )
     backup: StopBackupOptions = StopBackupOptions()
+
+    @property
+    def velero_wish(self) -> bool | None:
+        """What the request says about using Velero; asking for anything of a backup asks for one."""
+        return True if self.backup.model_fields_set else self.use_velero_backup
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.use_velero_backup is False and self.backup.model_fields_set:
+            raise ValueError("use_velero_backup: false makes no backup, so leave `backup` out")
+        if self.use_velero_backup and self.backup.mode == "skip":
+            raise ValueError("use_velero_backup: true and backup.mode: skip contradict each other")
+        return self
 
 
 class RestoreOptions(StrictModel):
@@ -98,7 +116,25 @@ class RestoreOptions(StrictModel):
 class StartRequest(JobOptions):
     """Body of ``POST /instances/{name}/start``."""
 
+    use_velero_backup: bool | None = Field(
+        default=None,
+        description="Whether to bring anything back; null leaves it to the instance's policy, then to the service's "
+        "flag; if they say nothing, what a stop has proven is brought back. `false` only powers on.",
+    )
     restore: RestoreOptions = RestoreOptions()
+
+    @property
+    def velero_wish(self) -> bool | None:
+        """What the request says about using Velero; asking for anything of a restore asks for one."""
+        return True if self.restore.model_fields_set else self.use_velero_backup
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.use_velero_backup is False and self.restore.model_fields_set:
+            raise ValueError("use_velero_backup: false brings nothing back, so leave `restore` out")
+        if self.use_velero_backup and self.restore.mode == "never":
+            raise ValueError("use_velero_backup: true and restore.mode: never contradict each other")
+        return self
 
 
 class BackupRequest(JobOptions):

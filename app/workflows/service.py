@@ -39,6 +39,7 @@ from app.workflows.requests import (
     StartRequest,
     StopRequest,
 )
+from app.workflows.rollout import choose_velero
 from app.workflows.world import InstanceSession, World
 
 
@@ -82,13 +83,14 @@ class Operations:
     async def submit_stop(self, name: str, request: StopRequest) -> Job:
         """Accept a stop; 409 while a restore is outstanding, unless no backup is asked for."""
         await self._present(name)
-        if request.backup.mode != "skip":
+        if request.backup.mode != "skip" and self._uses_velero(name, request):
             self._refuse_outstanding(name)
         return await self._submit("stop", name, request)
 
     async def submit_start(self, name: str, request: StartRequest) -> Job:
         """Accept a start; 404 for a backup that is not known."""
         await self._present(name)
+        self._uses_velero(name, request)
         await self._known_backup(name, request.restore)
         return await self._submit("start", name, request)
 
@@ -136,7 +138,8 @@ class Operations:
         workflow = self._world.settings.workflow
         seconds = min(request.timeout_seconds or workflow.job_timeout_seconds, workflow.max_job_timeout_seconds)
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-        body = request.model_dump(mode="json", by_alias=True)
+        # Only what was asked for: to say nothing means something else than to say the default.
+        body = request.model_dump(mode="json", by_alias=True, exclude_unset=True)
         job = await self._world.store.create(kind, name, body, deadline, request.labels)
         self._reconciler.wake()
         return job
@@ -174,6 +177,10 @@ class Operations:
                 remedy=f"Start it first: POST /instances/{name}/start.",
                 instance_name=name,
             )
+
+    def _uses_velero(self, name: str, request: StopRequest | StartRequest) -> bool:
+        config = self._directory(name).load_config()
+        return choose_velero(self._world.settings, config, wish=request.velero_wish).use
 
     def _refuse_outstanding(self, name: str) -> None:
         config = self._directory(name).load_config()

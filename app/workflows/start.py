@@ -12,6 +12,7 @@ from app.workflows.records import list_other_backups
 from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
 from app.workflows.restoring import restore
+from app.workflows.rollout import choose_for_start
 from app.workflows.world import InstanceSession
 
 
@@ -23,7 +24,8 @@ async def start_instance(request: StartRequest, session: InstanceSession, journa
         await journal.step(note_restore_pending, session, before)
         await journal.step(power_on, session)
     await journal.step(wait_for_api, session)
-    return await bring_back(request.restore, session, journal, was_running=was_on(before))
+    wish = await journal.step(choose_for_start, session, request)
+    return await bring_back(wish, session, journal, was_running=was_on(before))
 
 
 async def restore_instance(request: RestoreRequest, session: InstanceSession, journal: Journal) -> StartResult:

@@ -12,6 +12,7 @@ from app.workflows.changes import list_changes_since_backup
 from app.workflows.outcomes import ChangedObject, PowerReading, ProvenBackup, StopResult
 from app.workflows.power import power_off, read_power, require_running, verify_off
 from app.workflows.requests import StopRequest
+from app.workflows.rollout import choose_for_stop
 from app.workflows.stack import sleep_stack
 from app.workflows.world import InstanceSession
 
@@ -24,6 +25,9 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         return already_off(session, reading)
     if request.backup.mode == "skip":
         return await power_off_unprotected(session, journal, "no backup was asked for")
+    velero = await journal.step(choose_for_stop, session, journal, request)
+    if not velero.use:
+        return await power_off_unprotected(session, journal, f"done without Velero: {velero.because}")
     if not resumed:
         require_running(session, reading)
     try:
