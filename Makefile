@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+ALONE  := tests/real/test_clusters.py
+
 # A pipe fails with its first command, not only with its last.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -30,7 +32,9 @@ test: $(READY) ## Run every test that needs nothing but Python
 	@$(BIN)/pytest -m "not real"
 
 test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO (root, Go; tests/real/README.md)
-	@$(BIN)/pytest -m "real and not long"
+	@# Alone: they look at all of this machine's processes, mounts and links.
+	@$(BIN)/pytest -m real $(ALONE)
+	@$(BIN)/pytest -m "real and not long" --numprocesses 2 --dist worksteal --ignore $(ALONE)
 
 test-real-long: $(READY) real-binaries ## Run the slow tests on the real ones; keeps the output in docs/runs
 	@$(BIN)/pytest -v --no-header -m "real and long" | tee docs/runs/test-real-long.txt

@@ -38,7 +38,12 @@ class K3dMachine:
             program=str(directory / "k3d"), docker_program=str(directory / "docker"), stop_seconds=5
         )
         self.clusters = K3dClusters(self.settings)
-        self._write({"daemon": "up", "clock": 0, "trouble": {}, "containers": {}, "authority": "Y2E="})
+        self._write(
+            {
+                "daemon": "up", "clock": 0, "trouble": {}, "containers": {}, "authority": "Y2E=",
+                "pace": 0, "sandbox": None,
+            }
+        )  # fmt: skip
 
     def change(self, **changed: Any) -> None:
         """Set what the machine is like: ``daemon``, ``trouble``."""

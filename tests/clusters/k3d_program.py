@@ -1,16 +1,20 @@
 """Plays ``k3d`` 5.8.3 and ``docker`` 20.10 as recorded, over containers that are entries of a JSON file.
 
-``k3d_program.py WORLD.json k3d|docker ARGUMENTS…``. Streams, colours, exit codes and texts follow the recordings; what
-takes k3d ten seconds takes none here. ``trouble`` in the world bends what the programs do, by name.
+``k3d_program.py WORLD.json k3d|docker ARGUMENTS…``. Streams, colours, exit codes and texts follow the recordings; how
+long things take is scaled by ``pace`` in the world, 0 being not at all. ``trouble`` bends what the programs do, by
+name. With ``sandbox``, a state directory, a server's power is that of the sandbox cluster behind it.
 """
 
+import fcntl
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+SANDBOX_POWER = Path(__file__).with_name("sandbox_power.py")
 SOCKET = "unix:///var/run/docker.sock"
 NO_DAEMON = {
     "down": f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?",
@@ -60,22 +64,56 @@ class Machine:
         """How the test has bent this, if it has."""
         return self.world["trouble"].get(name)
 
-    def save(self) -> None:
-        """Keep what has changed."""
-        self._file.write_text(json.dumps(self.world))
+    def wait(self, seconds: float) -> None:
+        """What the real program spends its time with, scaled down."""
+        time.sleep(seconds * self.world["pace"])
 
     def nodes(self, cluster: str, *, tools: bool = False) -> list[dict[str, Any]]:
         """Containers of a cluster, the load balancer first."""
         found = [node for node in self.containers.values() if node["cluster"] == cluster]
         return sorted((node for node in found if tools or node["role"]), key=lambda node: node["name"], reverse=True)
 
-    def power(self, node: dict[str, Any], status: str, code: int = 0) -> None:
+    def power(self, node: dict[str, Any], status: str, code: int = 0, *, drain: bool = False) -> None:
         """Switch a container and note when."""
-        self.world["clock"] += 1
-        moment = f"2026-11-23T06:00:{self.world['clock']:02d}.5Z"
-        node |= {"status": status, "code": code} | {"started" if status == "running" else "finished": moment}
-        if status == "running" and node["role"] == "loadbalancer":
-            node["port"] += 1
+        if node["role"] == "server":
+            self.sandbox("start" if status == "running" else "stop", node["cluster"], str(drain).lower())
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Read again: k3d knows no lock, so another one may have switched another container meanwhile.
+            self.world = json.loads(self._file.read_text())
+            self.world["clock"] += 1
+            moment = f"2026-11-23T06:{self.world['clock'] // 60:02d}:{self.world['clock'] % 60:02d}.5Z"
+            node |= {"status": status, "code": code} | {"started" if status == "running" else "finished": moment}
+            if status == "running" and node["role"] == "loadbalancer":
+                node["port"] = self.port_behind(node)
+            self.world["containers"][node["name"]] = node
+            self._write()
+
+    def remove(self, name: str) -> dict[str, Any] | None:
+        """A container that is gone, if there was one."""
+        found: dict[str, Any] | None = self.world["containers"].pop(name, None)
+        self._write()
+        return found
+
+    def port_behind(self, balancer: dict[str, Any]) -> int:
+        """Where the API is published from now on; another port at every start."""
+        access = self.sandbox("access", balancer["cluster"])
+        if access is None:
+            return int(balancer["port"]) + 1
+        return int(access["kubeconfig"]["clusters"][0]["cluster"]["server"].rpartition(":")[2])
+
+    def sandbox(self, verb: str, cluster: str, *arguments: str) -> Any:
+        """What the sandbox cluster behind one of k3d's answers; None where there is none."""
+        if (state_dir := self.world["sandbox"]) is None:
+            return None
+        command = [sys.executable, str(SANDBOX_POWER), state_dir, verb, cluster.removeprefix("kecs-"), *arguments]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    def _write(self) -> None:
+        """Whole or not at all, since another program may be reading."""
+        temporary = self._file.with_suffix(".new")
+        temporary.write_text(json.dumps(self.world))
+        temporary.replace(self._file)
 
     def need_daemon(self, label: str, frame: str, then: str = "") -> None:
         """End as k3d does when Docker cannot be reached."""
@@ -129,9 +167,9 @@ def cluster_start(machine: Machine, name: str, *_: str) -> None:
     for node in [*servers, *(node for node in nodes if node["role"] == "loadbalancer")]:
         if node["status"] == "exited":
             log(INFO, f"Starting node '{node['name']}'")
+            machine.wait(6.0 if node["role"] == "loadbalancer" else 0.6)
             machine.power(node, machine.trouble("start leaves") or "running")
-    helper = machine.containers.pop(f"k3d-{name}-tools", None)
-    machine.save()
+    helper = machine.remove(f"k3d-{name}-tools")
     if helper is not None and helper["status"] == "exited":
         at = f"node '{helper['name']}'"
         fatal(f"Failed to add one or more helper nodes: runtime failed to start {at}: Didn't find container for {at}")
@@ -142,8 +180,8 @@ def cluster_stop(machine: Machine, name: str, *_: str) -> None:
     """The load balancer is killed after its grace, the server ends after its drain; success whatever happens."""
     for node in found_nodes(machine, name, tools=True):
         if node["status"] != "exited":
-            machine.power(node, "exited", 137 if node["role"] == "loadbalancer" else 143)
-    machine.save()
+            machine.wait(10.0 if node["role"] == "loadbalancer" else 0)
+            machine.power(node, "exited", 137 if node["role"] == "loadbalancer" else 143, drain=True)
     log(INFO, f"Stopping cluster '{name}'")
     log(INFO, f"Stopped cluster '{name}'")
 
@@ -155,9 +193,15 @@ def kubeconfig_get(machine: Machine, name: str, *_: str) -> None:
         sys.stdout.write("---\n")
         log(ERRO, f"failed to get kubeconfig for cluster '{name}': didn't find any server node for cluster '{name}'")
         sys.exit(1)
-    sys.stdout.write(
-        machine.trouble("kubeconfig prints") or KUBECONFIG.format(name=name, authority=machine.world["authority"])
-    )
+    sys.stdout.write(machine.trouble("kubeconfig prints") or _kubeconfig(machine, name))
+
+
+def _kubeconfig(machine: Machine, name: str) -> str:
+    access = machine.sandbox("access", name)
+    if access is None:
+        return KUBECONFIG.format(name=name, authority=machine.world["authority"])
+    access["kubeconfig"]["clusters"][0]["cluster"]["server"] = "https://0.0.0.0:"
+    return "---\n" + json.dumps(access["kubeconfig"]) + "\n"
 
 
 def docker_inspect(machine: Machine, *arguments: str) -> None:
@@ -203,7 +247,6 @@ def docker_kill(machine: Machine, *names: str) -> None:
             code = 1
         elif not machine.trouble("kill does nothing"):
             machine.power(node, "exited", 137)
-    machine.save()
     sys.exit(code)
 
 

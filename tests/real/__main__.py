@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.real import cluster, power
-from tests.real.binaries import build_all
+from tests.real import power
 from tests.real.errors import RealError
-from tests.real.images import images
-from tests.real.pki import kubeconfig
-from tests.real.slot import NODE_PATH, Slot
+from tests.real.slot import NODE_PATH, Slot, find, slots
+
+# The rest is imported where it is used: a service asks for states and access often, and its own pace is measured.
 
 
 def build(_: argparse.Namespace) -> None:
     """Binaries and images, from pinned sources."""
+    from tests.real.binaries import build_all
+    from tests.real.images import images
+
     build_all()
     for image in images():
         image.archive()
@@ -24,49 +26,58 @@ def build(_: argparse.Namespace) -> None:
 
 def create(arguments: argparse.Namespace) -> None:
     """A new cluster, powered on."""
+    from tests.real import cluster
+
     cluster.create(arguments.name, arguments.host_directory.absolute())
 
 
 def wipe(arguments: argparse.Namespace) -> None:
     """Off and empty; the host directory is kept."""
+    from tests.real import cluster
+
     cluster.wipe(arguments.name)
 
 
 def delete(arguments: argparse.Namespace) -> None:
     """Off and gone; the host directory is kept."""
+    from tests.real import cluster
+
     cluster.delete(arguments.name)
 
 
 def list_clusters(_: argparse.Namespace) -> dict[str, Any]:
     """Every cluster with its state."""
-    return {"clusters": {slot.record().name: _state(slot) for slot in cluster.slots()}}
+    return {"clusters": {slot.record().name: _state(slot) for slot in slots()}}
 
 
 def state(arguments: argparse.Namespace) -> dict[str, Any]:
     """State of one cluster."""
-    slot = cluster.find(arguments.name)
+    slot = find(arguments.name)
     return _state(slot) if slot else {"state": "absent", "off_epoch": None}
 
 
 def start(arguments: argparse.Namespace) -> None:
     """Power on."""
+    from tests.real import cluster
+
     cluster.power_on(arguments.name)
 
 
 def stop(arguments: argparse.Namespace) -> None:
     """Power off."""
+    from tests.real import cluster
+
     cluster.power_off(arguments.name, drain=arguments.drain == "true")
 
 
 def access(arguments: argparse.Namespace) -> dict[str, Any]:
     """The administrator's kubeconfig."""
-    slot = _running(arguments.name)
-    return {"kubeconfig": kubeconfig(slot.directory / "pki", "admin", slot.server)}
+    return {"kubeconfig": _running(arguments.name).kubeconfig()}
 
 
 def mounts(arguments: argparse.Namespace) -> dict[str, Any]:
     """The host directory and where the node sees it."""
-    slot = cluster.find(arguments.name)
+    slot = find(arguments.name)
     if slot is None:
         raise RealError(f"no cluster {arguments.name!r}")
     return {"mounts": [{"node_path": NODE_PATH, "host_path": slot.record().host_directory}]}
@@ -78,7 +89,7 @@ def _state(slot: Slot) -> dict[str, Any]:
 
 
 def _running(name: str) -> Slot:
-    slot = cluster.find(name)
+    slot = find(name)
     if slot is None or not power.is_running(slot):
         raise RealError(f"the cluster {name!r} is not running")
     return slot

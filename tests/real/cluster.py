@@ -20,9 +20,8 @@ from tests.real.dns import install_dns
 from tests.real.errors import RealError
 from tests.real.pki import make_pki, write_kubeconfigs
 from tests.real.places import HOME, SLOTS
-from tests.real.slot import NODE, Record, Slot
+from tests.real.slot import MOST_SLOTS, NODE, Record, Slot, find, slots
 
-MOST_SLOTS = 8
 _READY_SECONDS = 90
 _LOCK_SECONDS = 120
 _DRAIN_SECONDS = 10
@@ -64,7 +63,7 @@ def create(name: str, host_directory: Path) -> None:
         slot = _free_slot()
         (slot.directory / "logs").mkdir(parents=True, exist_ok=True)
         host_directory.mkdir(parents=True, exist_ok=True)
-        slot.write_record(Record.new(name, str(host_directory)))
+        slot.write_record(Record.new(name, str(host_directory), owner=power.owner()))
     power_on(name)
 
 
@@ -104,7 +103,7 @@ def wipe(name: str) -> None:
         power.cut(slot)
         record = slot.record()
         _forget(slot)
-        slot.write_record(Record.new(record.name, record.host_directory))
+        slot.write_record(Record.new(record.name, record.host_directory, owner=record.owner))
 
 
 def delete(name: str) -> None:
@@ -113,17 +112,6 @@ def delete(name: str) -> None:
         if (slot := find(name)) is not None:
             power.cut(slot)
             _empty(slot)
-
-
-def find(name: str) -> Slot | None:
-    """The slot of a cluster."""
-    return next((slot for slot in slots() if slot.record().name == name), None)
-
-
-def slots() -> list[Slot]:
-    """Every slot that holds a cluster."""
-    found = (Slot(number) for number in range(MOST_SLOTS))
-    return [slot for slot in found if (slot.directory / "cluster.json").exists()]
 
 
 _ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -137,6 +125,11 @@ def _existing(name: str) -> Slot:
 
 
 def _free_slot() -> Slot:
+    for slot in slots():
+        owner = slot.record().owner
+        if owner is not None and not Path(f"/proc/{owner}").exists() and not power.is_running(slot):
+            power.cut(slot)
+            _empty(slot)
     taken = {slot.number for slot in slots()}
     for number in range(MOST_SLOTS):
         slot = Slot(number)

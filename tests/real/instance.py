@@ -13,8 +13,7 @@ from tests.real import cluster, power, requests
 from tests.real.commands import command_settings
 from tests.real.errors import RealError
 from tests.real.images import BUSYBOX, STACK_IMAGES
-from tests.real.pki import kubeconfig
-from tests.real.slot import NODE_PATH, Slot
+from tests.real.slot import NODE_PATH, Slot, find
 from tests.service import CONFIGURED
 
 _SEEDING_SECONDS = 20
@@ -66,7 +65,7 @@ class RealInstance:
 
     def access(self) -> ClusterAccess:
         """The administrator's kubeconfig."""
-        return ClusterAccess(kubeconfig(self.slot.directory / "pki", "admin", self.slot.server))
+        return ClusterAccess(self.slot.kubeconfig())
 
     async def delete(self) -> None:
         """Whatever state it is in."""
@@ -75,7 +74,7 @@ class RealInstance:
     @property
     def slot(self) -> Slot:
         """Where it runs."""
-        slot = cluster.find(NAME)
+        slot = find(NAME)
         if slot is None:
             raise RealError(f"no cluster {NAME!r}")
         return slot

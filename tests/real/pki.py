@@ -45,7 +45,7 @@ def make_pki(directory: Path, address: str, service_address: str) -> None:
     (directory / "sa.pub").write_bytes(public)
 
 
-def kubeconfig(directory: Path, name: str, server: str) -> dict[str, Any]:
+def _kubeconfig(directory: Path, name: str, server: str) -> dict[str, Any]:
     """A kubeconfig document of one client, with everything inline."""
 
     def inline(file: str) -> str:
@@ -65,7 +65,7 @@ def kubeconfig(directory: Path, name: str, server: str) -> dict[str, Any]:
 def write_kubeconfigs(directory: Path, server: str) -> None:
     """One file per client beside its certificate; JSON is YAML."""
     for name in CLIENTS:
-        (directory / f"{name}.kubeconfig").write_text(json.dumps(kubeconfig(directory, name, server)))
+        (directory / f"{name}.kubeconfig").write_text(json.dumps(_kubeconfig(directory, name, server)))
 
 
 def _certificate(

@@ -40,18 +40,18 @@ def is_running(slot: Slot) -> bool:
 def boot(slot: Slot) -> None:
     """Start the machine in namespaces of its own and give it its wire to the host."""
     alive, log = (slot.directory / "alive").open("w"), (slot.directory / "logs" / "machine.log").open("ab")
-    owner = _owner()
+    handle = _owner_handle()
     with alive, log:
         fcntl.flock(alive, fcntl.LOCK_EX)
         command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net"]
-        command += [sys.executable, "-m", "tests.real.machine", str(slot.number), str(owner)]
+        command += [sys.executable, "-m", "tests.real.machine", str(slot.number), str(handle)]
         # Its own session: a Ctrl-C of the test run is no power failure.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=_PROJECT,
-            pass_fds=[alive.fileno(), *([owner] if owner >= 0 else [])],
+            pass_fds=[alive.fileno(), *([handle] if handle >= 0 else [])],
         )  # fmt: skip
-    if owner >= 0:
-        os.close(owner)
+    if handle >= 0:
+        os.close(handle)
     _started[slot.number] = process
     (slot.directory / "pid").write_text(str(process.pid))
     try:
@@ -97,14 +97,23 @@ def _end_machine(slot: Slot) -> None:
         time.sleep(0.01)
 
 
-def _owner() -> int:
-    """A pidfd of the process without which the cluster is not wanted; -1 when it shall outlive everybody."""
+def owner() -> int | None:
+    """The process without which the clusters made now are not wanted; None when they shall outlive everybody."""
     pid = os.environ.get(OWNER_VARIABLE)
     if not pid:
+        return None
+    if not pid.isdecimal():
+        raise RealError(f"{OWNER_VARIABLE}={pid} is no process id")
+    return int(pid)
+
+
+def _owner_handle() -> int:
+    """A pidfd of the owner, or -1 when there is none to be."""
+    if (pid := owner()) is None:
         return -1
     try:
-        return os.pidfd_open(int(pid))
-    except (OSError, ValueError):
+        return os.pidfd_open(pid)
+    except OSError:
         raise RealError(f"{OWNER_VARIABLE}={pid} is no running process") from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.real.places import SLOTS
 
+MOST_SLOTS = 8
 POD_NETWORK = "10.244.0.0/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 DNS_ADDRESS = "10.96.0.10"
@@ -24,11 +25,13 @@ class Record:
     name: str
     host_directory: str
     api_port: int
+    owner: int | None = None
+    """The process without which nobody wants the cluster; its slot is free again when that is gone."""
 
     @classmethod
-    def new(cls, name: str, host_directory: str) -> "Record":
+    def new(cls, name: str, host_directory: str, *, owner: int | None) -> "Record":
         """A cluster that never ran."""
-        return cls(name, host_directory, random.randrange(20000, 30000))  # noqa: S311 - only to differ
+        return cls(name, host_directory, random.randrange(20000, 30000), owner)  # noqa: S311 - only to differ
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Slot:
         """The cluster in this slot; raises ``FileNotFoundError`` when it is empty."""
         return Record(**json.loads((self.directory / "cluster.json").read_text()))
 
+    def kubeconfig(self) -> dict[str, Any]:
+        """The administrator's, with everything inline."""
+        document: dict[str, Any] = json.loads((self.directory / "pki" / "admin.kubeconfig").read_text())
+        return document
+
     def write_record(self, record: Record) -> None:
         """Replace the record."""
         write_json(self.directory / "cluster.json", asdict(record))
@@ -88,6 +96,17 @@ class Slot:
     def count_boot(self) -> None:
         """One more."""
         (self.directory / "boots").write_text(str(self.boots() + 1))
+
+
+def find(name: str) -> Slot | None:
+    """The slot of a cluster."""
+    return next((slot for slot in slots() if slot.record().name == name), None)
+
+
+def slots() -> list[Slot]:
+    """Every slot that holds a cluster."""
+    found = (Slot(number) for number in range(MOST_SLOTS))
+    return [slot for slot in found if (slot.directory / "cluster.json").exists()]
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.real import cluster, power, requests
 from tests.real.errors import RealError
-from tests.real.slot import NODE, Slot
+from tests.real.slot import MOST_SLOTS, NODE, Slot, find, slots
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 PROJECT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def running(name: str, directory: Path) -> Iterator[Slot]:
     """A cluster of this test run's own."""
     try:
         cluster.create(name, directory / name)
-        slot = cluster.find(name)
+        slot = find(name)
         assert slot is not None
         yield slot
     finally:
@@ -129,7 +129,7 @@ def test_two_clusters_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
-    """No process, mount, link, firewall rule or namespace; the next run takes the name over."""
+    """No process, mount, link, firewall rule or namespace; the next run finds the slot free."""
     before = traces()
     with subprocess.Popen(["sleep", "600"]) as owner:
         try:
@@ -137,7 +137,7 @@ def test_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
                 "create", "orphan", "--host-directory", str(tmp_path / "o"), KECS_STATE_REAL_OWNER=str(owner.pid)
             )
             assert made.returncode == 0, made.stderr
-            slot = cluster.find("orphan")
+            slot = find("orphan")
             assert slot is not None
             with_pod(slot)
             assert traces() != before
@@ -145,8 +145,8 @@ def test_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
             owner.send_signal(signal.SIGKILL)
     until(lambda: not power.is_running(slot))
     until(lambda: traces() == before)
-    with running("orphan", tmp_path):
-        pass
+    with running("heir", tmp_path):
+        assert find("orphan") is None
 
 
 def test_deleting_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_second_cluster_of_a_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_taken_link_is_named_and_nothing_stays(tmp_path: Path) -> None:
     """Somebody else's network of that name is left alone."""
-    number = min(set(range(cluster.MOST_SLOTS)) - {slot.number for slot in cluster.slots()})
+    number = min(set(range(MOST_SLOTS)) - {slot.number for slot in slots()})
     link = Slot(number).link
     subprocess.run(["ip", "link", "add", link, "type", "veth", "peer", "name", "kecs-other"], check=True, timeout=10)
     try:

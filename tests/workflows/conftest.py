@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters.k3d_instance import K3dInstance
 from tests.instances import Instance, SandboxInstance
 from tests.product import Product, running_product
 from tests.real.available import need_real_clusters
@@ -25,6 +26,7 @@ def _real(state_dir: Path) -> Instance:
 @pytest.fixture(
     params=[
         pytest.param(SandboxInstance, id="sandbox"),
+        pytest.param(K3dInstance, id="k3d"),
         pytest.param(_real, id="real", marks=[pytest.mark.real, pytest.mark.timeout(300)]),
     ]
 )

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import PODS, REPLICA_SETS
+from app.settings import StackSettings
 from tests.product import Product
+
+STACK_NAMESPACE = StackSettings().namespace
 
 
 @asynccontextmanager
@@ -31,7 +34,8 @@ async def _watch(kube: KubeClient, surplus: list[str]) -> None:
         owner = next(
             (each["name"] for each in metadata.get("ownerReferences") or [] if each["kind"] == "ReplicaSet"), ""
         )
-        if not owner:
+        # The stack goes to sleep meanwhile: its ReplicaSet is at zero a moment before its pod is being deleted.
+        if not owner or metadata["namespace"] == STACK_NAMESPACE:
             continue
         key = f"{metadata['namespace']}/{owner}"
         pods = live.setdefault(key, set())
