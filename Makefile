@@ -37,9 +37,11 @@ test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero an
 	@$(BIN)/pytest -m "real and not long" --numprocesses 2 --dist worksteal --ignore $(ALONE)
 
 test-real-long: $(READY) real-binaries ## Run the slow tests on the real ones; keeps the output in docs/runs
+	@mkdir -p docs/runs
 	@$(BIN)/pytest -v --no-header -m "real and long" | tee docs/runs/test-real-long.txt
 
 test-real-matrix: $(READY) ## Run contract and stories on Kubernetes 1.31 and another MinIO; keeps the output in docs/runs
+	@mkdir -p docs/runs
 	@KECS_STATE_REAL_LEG=other $(BIN)/python -m tests.real build
 	@KECS_STATE_REAL_LEG=other $(BIN)/pytest -v --no-header -m "real and not long" tests/contract tests/workflows \
 		| tee docs/runs/test-real-matrix.txt

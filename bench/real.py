@@ -41,7 +41,7 @@ async def main(sizes: list[int]) -> int:
     for size in sizes:
         console.print(f"{size:,} objects:")
         measured.append(await measure(console, size))
-    missed = write_report(measured)
+        missed = write_report(measured)  # after each, since the largest takes longest and may not come to its end
     for line in missed:
         console.print(f"missed: {line}", style="red")
     return 1 if missed else 0

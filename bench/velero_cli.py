@@ -20,7 +20,7 @@ from tests.real.images import STACK_IMAGES
 from tests.real.slot import NODE_PATH
 from tests.tools import Tool, program
 
-DEADLINE_SECONDS = 200
+DEADLINE_SECONDS = 900
 #: How often a script would ask.
 ASK_SECONDS = 0.5
 SETTINGS = StackSettings(images=STACK_IMAGES)
@@ -32,7 +32,8 @@ class Runbook:
     def __init__(self, product: Product, scratch: Path) -> None:
         self._product = product
         self._scratch = scratch
-        self._velero = Tool(program("velero"), product.instance.access().kubeconfig, scratch / "cli", "velero")
+        kubeconfig = product.instance.access().kubeconfig
+        self._velero = Tool(program("velero"), kubeconfig, scratch / "cli", "velero", seconds=DEADLINE_SECONDS)
 
     async def back_up_from_sleep(self, name: str) -> tuple[float, float]:
         """Scale up, wait, back everything up, prove nothing; seconds of all, and of ``backup create --wait`` alone."""

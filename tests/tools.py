@@ -27,9 +27,15 @@ class Outcome:
 
 
 class Tool:
-    """One program with the cluster's kubeconfig and a home of its own; ``namespace`` is where it works."""
+    """One program with the cluster's kubeconfig and a home of its own; ``namespace`` is where it works.
 
-    def __init__(self, program: Path, kubeconfig: dict[str, Any], home: Path, namespace: str) -> None:
+    ``seconds`` is the deadline of each command.
+    """
+
+    def __init__(
+        self, program: Path, kubeconfig: dict[str, Any], home: Path, namespace: str, *, seconds: float = RUN_SECONDS
+    ) -> None:
+        self._seconds = seconds
         self._program = program
         self._home = home
         self.namespace = namespace
@@ -40,7 +46,7 @@ class Tool:
     async def run(self, *arguments: str, stdin: str = "") -> Outcome:
         """The command to its end."""
         process = await self.start(*arguments)
-        async with asyncio.timeout(RUN_SECONDS):
+        async with asyncio.timeout(self._seconds):
             out, err = await process.communicate(stdin.encode())
         return Outcome(process.returncode or 0, out.decode(), err.decode())
 
