@@ -3,6 +3,7 @@
 Everything else (Kubernetes, S3, Velero) is the same wire protocol everywhere and needs no port.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -36,6 +37,16 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class ToolCheck:
+    """A program that a driver needs: what it is here, or what is wrong with it and what to do then."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class ClusterAccess:
     """A kubeconfig document made by a driver of ours; may hold keys, so it is never printed."""
 
@@ -65,3 +76,6 @@ class Clusters(Protocol):
 
     async def list(self) -> dict[str, ClusterStatus]:
         """Every cluster the driver knows, by instance name."""
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """The programs behind it; never raises, since a missing one is what is asked for."""

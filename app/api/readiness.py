@@ -1,12 +1,13 @@
-"""Whether the service can do its work: its database takes writes, its power driver answers."""
+"""Whether the service can do its work: its database takes writes, its power driver answers; and what may hinder it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.api.dependencies import Services
 from app.errors import ServiceError
+from app.host.files import free_bytes
 
 #: A check that takes longer counts as failed: who asks wants to know now.
 CHECK_SECONDS = 5
@@ -18,6 +19,8 @@ class ReadinessCheck(BaseModel):
     name: str
     ok: bool
     detail: str = ""
+    remedy: str = ""
+    needed: bool = Field(default=True, description="Whether the service is not ready without it.")
 
 
 class Readiness(BaseModel):
@@ -33,10 +36,13 @@ async def look_at(services: Services) -> Readiness:
     async def ask_power_driver() -> None:
         await services.operations.list_instances()
 
-    checks = await asyncio.gather(
-        _check("database", services.database.check_writable), _check("power-driver", ask_power_driver)
+    database, driver, tools = await asyncio.gather(
+        _check("database", services.database.check_writable),
+        _check("power-driver", ask_power_driver),
+        _tools(services),
     )
-    return Readiness(ready=all(check.ok for check in checks), checks=checks)
+    checks = [database, driver, *tools, _disk(services)]
+    return Readiness(ready=all(check.ok for check in checks if check.needed), checks=checks)
 
 
 async def _check(name: str, look: Callable[[], Awaitable[None]]) -> ReadinessCheck:
@@ -46,5 +52,30 @@ async def _check(name: str, look: Callable[[], Awaitable[None]]) -> ReadinessChe
     except TimeoutError:
         return ReadinessCheck(name=name, ok=False, detail=f"no answer within {CHECK_SECONDS} s")
     except ServiceError as error:
-        return ReadinessCheck(name=name, ok=False, detail=error.detail)
+        return ReadinessCheck(name=name, ok=False, detail=error.detail, remedy=error.remedy)
     return ReadinessCheck(name=name, ok=True)
+
+
+async def _tools(services: Services) -> list[ReadinessCheck]:
+    """Not needed by themselves: whether the driver can do with them is what its own check says."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            found = await services.operations.tools()
+    except TimeoutError:
+        return [ReadinessCheck(name="tools", ok=False, detail=f"no answer within {CHECK_SECONDS} s", needed=False)]
+    return [
+        ReadinessCheck(name=tool.name, ok=tool.ok, detail=tool.detail, remedy=tool.remedy, needed=False)
+        for tool in found
+    ]
+
+
+def _disk(services: Services) -> ReadinessCheck:
+    home, needed = services.settings.instances_directory, services.settings.stack.min_free_bytes
+    free = free_bytes(home)
+    return ReadinessCheck(
+        name="disk",
+        ok=free >= needed,
+        detail=f"{free / 1024**3:.1f} GiB free in {home}",
+        remedy="" if free >= needed else f"Free space there: a backup needs {needed / 1024**3:.1f} GiB.",
+        needed=False,
+    )

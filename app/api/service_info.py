@@ -2,13 +2,17 @@
 
 import platform
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import Running
+from app.api.problems import declared
 from app.api.readiness import Readiness, look_at
+from app.errors import ClusterCommandError, ClusterStateUnknown, InstanceNotFound, InvalidInstanceName
 from app.velero.images import images
+from app.workflows.requests import InstanceDiagnosis
 
 router = APIRouter(tags=["service"])
 
@@ -29,6 +33,13 @@ class Version(BaseModel):
     velero: str = Field(description="Pinned image of Velero.")
     velero_plugin: str = Field(description="Pinned image of Velero's S3 plugin.")
     minio: str = Field(description="Pinned image of the object store.")
+
+
+class Diagnosis(BaseModel):
+    """What may go wrong, on this machine and with each instance that has a cluster."""
+
+    service: Readiness
+    instances: list[InstanceDiagnosis] = Field(description="Empty while the power driver does not answer.")
 
 
 class ImageView(BaseModel):
@@ -64,6 +75,19 @@ async def get_readiness(services: Running, response: Response) -> Readiness:
 async def get_health(services: Running, response: Response) -> Readiness:
     """The same as /readyz, under the name KECS itself uses."""
     return await get_readiness(services, response)
+
+
+@router.get(
+    "/doctor", responses=declared(InstanceNotFound, InvalidInstanceName, ClusterCommandError, ClusterStateUnknown)
+)
+async def get_diagnosis(
+    services: Running, instance: Annotated[str | None, Query(description="Only this instance.")] = None
+) -> Diagnosis:
+    """What may go wrong on this machine and with each instance, with remedies. Changes nothing, wakes nothing."""
+    readiness = await look_at(services)
+    driver = next(check for check in readiness.checks if check.name == "power-driver")
+    instances = await services.operations.diagnose(instance) if driver.ok else []
+    return Diagnosis(service=readiness, instances=instances)
 
 
 @router.get("/version")

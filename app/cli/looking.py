@@ -143,6 +143,35 @@ def _print_backup(backup: Document) -> None:
         typer.echo(f"  ! {finding['code']}: {finding['detail']}")
 
 
+def doctor(
+    name: Annotated[str | None, typer.Argument(help="One instance instead of all.", show_default=False)] = None,
+    *,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Look for what may go wrong here, with remedies; changes nothing. Exits 1 if anything is wrong."""
+    document = ServiceClient(url).get("/doctor", instance=name)
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo("this machine")
+        for check in document["service"]["checks"]:
+            _print_check(check | {"outcome": "ok" if check["ok"] else "failed" if check["needed"] else "warns"})
+        for instance in document["instances"]:
+            typer.echo(f"{instance['instance_name']} is {instance['state']}")
+            for check in instance["checks"]:
+                _print_check(check)
+    refused = any(check["outcome"] == "refused" for instance in document["instances"] for check in instance["checks"])
+    if refused or not document["service"]["ready"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_check(check: Document) -> None:
+    typer.echo(f"  {check['outcome']:<8} {check['name']:<24} {check['detail']}".rstrip())
+    if check["remedy"] and check["outcome"] != "ok":
+        typer.echo(f"           {check['remedy']}")
+
+
 def preflight(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Show what a stop would refuse or lose now; changes nothing. Exits 1 if a stop would be refused."""
     view = ServiceClient(url).get(f"/instances/{name}/preflight")
@@ -159,9 +188,7 @@ def _print_preflight(view: Document) -> None:
     objects = f"; a backup would take {view['objects']} objects" if view["objects"] is not None else ""
     typer.echo(f"{view['instance_name']} is {view['state']}; a stop {verdict}{objects}")
     for check in view["checks"]:
-        typer.echo(f"  {check['outcome']:<8} {check['name']:<24} {check['detail']}".rstrip())
-        if check["remedy"] and check["outcome"] != "ok":
-            typer.echo(f"           {check['remedy']}")
+        _print_check(check)
     if view["not_saved"]:
         typer.echo("Would not be saved:")
         for entry in view["not_saved"]:

@@ -32,6 +32,7 @@ for command in (
     operations.cancel,
     looking.backups,
     looking.preflight,
+    looking.doctor,
     operations.stack,
 ):
     app.command()(command)

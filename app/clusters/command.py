@@ -1,6 +1,8 @@
 """The power driver of configured commands; what each prints is the contract in docs/drivers.md."""
 
 import asyncio
+import shutil
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import yaml
@@ -9,9 +11,10 @@ from pydantic import BaseModel, Field, StrictStr, ValidationError
 from app.clusters import programs
 from app.errors import ClusterCommandError
 from app.names import INSTANCE_NAME, check_instance_name
-from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState
+from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
 from app.settings import CommandSettings
 
+VERBS = ("list", "state", "start", "stop", "access", "mounts")
 _CONTRACT = "docs/drivers.md says what it has to print."
 AbsolutePath = Annotated[StrictStr, Field(pattern="^/")]
 
@@ -77,6 +80,19 @@ class CommandClusters:
         """The host directories the command names."""
         mounts = (await self._ask(_MountsDocument, "mounts", instance)).mounts
         return None if mounts is None else [Mount(mount.node_path, mount.host_path) for mount in mounts]
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """Whether the programs of all commands are there; what they do is only seen when they run."""
+        names = sorted({getattr(self._settings, verb)[0] for verb in VERBS})
+        found = {name: await asyncio.to_thread(shutil.which, name) for name in names}
+        return [
+            ToolCheck(name, ok=True, detail=path)
+            if path
+            else ToolCheck(
+                name, ok=False, detail="there is no such program", remedy="Install it, or correct the command."
+            )
+            for name, path in found.items()
+        ]
 
     async def list(self) -> dict[str, ClusterStatus]:
         """Every cluster the command names, but for names that no instance can have."""

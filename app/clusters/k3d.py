@@ -16,7 +16,9 @@ from app.clusters import programs
 from app.clusters.k3d_documents import (
     ListedCluster,
     UnreadableOutput,
+    docker_version,
     inspected_containers,
+    k3d_version,
     kubeconfig,
     listed_clusters,
 )
@@ -24,7 +26,7 @@ from app.clusters.k3d_nodes import API_PORT, ROLES, Nodes
 from app.clusters.programs import Finished
 from app.errors import ClusterAbsent, ClusterCommandError, ClusterStateUnknown
 from app.names import INSTANCE_NAME, check_instance_name, cluster_name
-from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState
+from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
 from app.settings import K3dSettings
 
 POLL_SECONDS = 0.1
@@ -108,6 +110,26 @@ class K3dClusters:
     async def mounts(self, instance: str) -> list[Mount] | None:
         """The host directories that every node sees."""
         return (await self._nodes(instance)).mounts()
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """Docker's client and daemon, and k3d, with their versions."""
+        docker = [self._docker, "version", "--format", "{{json .}}"]
+        k3d = [self._k3d, "version", "-o", "json"]
+        return await asyncio.gather(
+            self._tool("docker", docker_version, docker, supported=""),
+            self._tool("k3d", k3d_version, k3d, supported="v5."),
+        )
+
+    async def _tool(
+        self, name: str, read: Callable[[bytes], str], command: Sequence[str], *, supported: str
+    ) -> ToolCheck:
+        try:
+            version = await self._asked(read, command)
+        except ClusterCommandError as error:
+            return ToolCheck(name, ok=False, detail=error.detail, remedy=error.remedy)
+        if not version.startswith(supported):
+            return ToolCheck(name, ok=False, detail=f"it is {version}", remedy=f"Install {name} {supported}x.")
+        return ToolCheck(name, ok=True, detail=version)
 
     async def list(self) -> dict[str, ClusterStatus]:
         """Every cluster of KECS's; raises ``ClusterStateUnknown`` when k3d or Docker does not tell."""

@@ -4,7 +4,7 @@ Shapes as recorded from k3d 5.8.3 and Docker 20.10.
 """
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -97,6 +97,20 @@ class Container(_Inspected):
         return min(found, key=lambda entry: ":" in entry.host_ip, default=None)
 
 
+class Daemon(_Inspected):
+    """Docker's daemon."""
+
+    version: str
+
+
+class DockerVersions(_Inspected):
+    """What ``docker version`` says; the client's own part does not matter."""
+
+    server: Daemon
+
+
+_DOCKER_VERSION = TypeAdapter(DockerVersions)
+_K3D_VERSION = TypeAdapter(dict[Literal["k3d", "k3s"], str])
 _CLUSTERS = TypeAdapter(list[ListedCluster])
 _CONTAINERS = TypeAdapter(list[Container])
 
@@ -109,6 +123,16 @@ def listed_clusters(stdout: bytes) -> list[ListedCluster]:
 def inspected_containers(stdout: bytes) -> list[Container]:
     """Of ``docker inspect``; raises ``UnreadableOutput``."""
     return _read(_CONTAINERS, stdout)
+
+
+def docker_version(stdout: bytes) -> str:
+    """Of ``docker version --format '{{json .}}'``: the daemon's, which is what runs the clusters."""
+    return _read(_DOCKER_VERSION, stdout).server.version
+
+
+def k3d_version(stdout: bytes) -> str:
+    """Of ``k3d version -o json``, with its ``v``."""
+    return _read(_K3D_VERSION, _LOG_LINE.sub(b"", stdout))["k3d"]
 
 
 def kubeconfig(stdout: bytes) -> dict[str, Any]:

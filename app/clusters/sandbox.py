@@ -1,10 +1,11 @@
 """The power driver of the embedded sandbox."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ClusterCommandError
-from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState
+from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
 from app.sandbox import supervisor
 
 
@@ -43,6 +44,10 @@ class SandboxClusters:
         """The one host directory, at the same path on the node."""
         directory = str(supervisor.host_directory(self._state_dir, instance))
         return [Mount(node_path=directory, host_path=directory)]
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """None but this package."""
+        return []
 
     async def list(self) -> dict[str, ClusterStatus]:
         """Every sandbox cluster."""

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,14 @@ class Transport:
         if accept == "text/plain":
             return text
         return _parsed(text, f"the API server answered {method} {path} with something else than a JSON object")
+
+    async def server_time(self) -> datetime:
+        """The API server's clock, to the second; raises ``KubernetesUnavailable`` for an answer without a date."""
+        _, headers, _ = await self._once("GET", "/version", None, None, "application/json", "application/json")
+        try:
+            return parsedate_to_datetime(headers["Date"])
+        except (KeyError, ValueError):
+            raise KubernetesUnavailable("the API server's answer has no date") from None
 
     async def _once(
         self, method: str, path: str, query: dict[str, str] | None, body: Any, content_type: str, accept: str

@@ -193,6 +193,7 @@ class RestoreOutcome(Outcome):
     looked_for: int = Field(default=0, description="Objects a survived cluster was searched for before its repair.")
     comparison: Comparison | None = Field(default=None, description="Null where nothing had to be restored.")
     rerun_tasks: list[str] = []
+    duplicate_tasks: list[str] = Field(default=[], description="Pods KECS's own restoration made of the same tasks.")
     overwritten: list[str] = []
     workloads_not_ready: list[str] = []
     webhooks_left_out: list[str] = []

@@ -1,6 +1,7 @@
 """Looking before a stop: what would be refused, what is waited for, and what no backup will hold."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
@@ -83,13 +84,13 @@ def _not_saved(findings: list[ClusterFinding]) -> list[NotSaved]:
 
 async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> PreflightView:
     """The preflight as a view: every check with its outcome, without changing anything."""
-    checks = [_state_check(status), _outstanding_check(session), await _storage_check(session)]
+    checks = await check_host(session, status)
     not_saved: list[NotSaved] = []
     objects = None
     if status.state is PowerState.RUNNING:
         kube = await session.kube()
         findings = await inspect_cluster(kube, session.settings.stack)
-        checks += [_check(finding) for finding in findings if finding.effect != "list"]
+        checks += checks_of(findings)
         not_saved = _not_saved(findings)
         scope = Scope(velero_namespace=session.settings.stack.namespace)
         objects = len((await take_inventory(kube, scope)).items)
@@ -103,9 +104,19 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
     )
 
 
+async def check_host(session: InstanceSession, status: ClusterStatus) -> list[PreflightCheck]:
+    """What can be seen without the cluster's API."""
+    return [_state_check(status), _outstanding_check(session), await _storage_check(session)]
+
+
+def checks_of(findings: Iterable[ClusterFinding]) -> list[PreflightCheck]:
+    """What was found in the cluster; what only goes unsaved is no check but a list of its own."""
+    return [_check(finding) for finding in findings if finding.effect != "list"]
+
+
 def _check(finding: ClusterFinding) -> PreflightCheck:
     if finding.error is not None:
-        return _refused(f"{finding.kind} {finding.name}", finding.error)
+        return refused(f"{finding.kind} {finding.name}", finding.error)
     outcome = "waits" if finding.effect == "wait" else "ok"
     return PreflightCheck.model_validate(
         {"name": f"{finding.kind} {finding.name}", "outcome": outcome, "detail": finding.reason}
@@ -122,16 +133,17 @@ def _outstanding_check(session: InstanceSession) -> PreflightCheck:
     config = session.directory.load_config()
     if config is None or config.restore_outstanding is None:
         return PreflightCheck(name="restore-outstanding", outcome="ok")
-    return _refused("restore-outstanding", outstanding_error(session.instance, config.restore_outstanding))
+    return refused("restore-outstanding", outstanding_error(session.instance, config.restore_outstanding))
 
 
 async def _storage_check(session: InstanceSession) -> PreflightCheck:
     try:
         await check_storage(session)
     except ServiceError as error:
-        return _refused("storage", error)
+        return refused("storage", error)
     return PreflightCheck(name="storage", outcome="ok")
 
 
-def _refused(name: str, error: ServiceError) -> PreflightCheck:
+def refused(name: str, error: ServiceError) -> PreflightCheck:
+    """The check that an error makes fail."""
     return PreflightCheck(name=name, outcome="refused", detail=error.detail, remedy=error.remedy, code=error.code)

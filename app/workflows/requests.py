@@ -169,7 +169,7 @@ class PreflightCheck(BaseModel):
     """One thing looked at before a stop."""
 
     name: str = Field(examples=["storage-on-host"])
-    outcome: Literal["ok", "refused", "waits", "unknown"]
+    outcome: Literal["ok", "refused", "warns", "waits", "unknown"]
     detail: str = ""
     remedy: str = ""
     code: str = ""
@@ -184,6 +184,14 @@ class PreflightView(BaseModel):
     checks: list[PreflightCheck]
     not_saved: list[NotSaved]
     objects: int | None = Field(description="Objects a backup would take now; null while the cluster is off.")
+
+
+class InstanceDiagnosis(BaseModel):
+    """What may go wrong with an instance on this machine."""
+
+    instance_name: str
+    state: PowerState
+    checks: list[PreflightCheck]
 
 
 class OutstandingView(BaseModel):

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from app.jobs.journal import Journal, age_seconds
 from app.kubernetes.resources import DEPLOYMENTS
-from app.proof.archive import Archive
 from app.proof.comparison import compare_with_backup
 from app.proof.models import ObjectKey
 from app.velero.restoring import (
@@ -22,6 +21,7 @@ from app.workflows.requests import RestoreOptions
 from app.workflows.restores import left_to_controllers, name_restores, run_restore
 from app.workflows.selecting import restore_part
 from app.workflows.stack import wake_stack
+from app.workflows.tasks import list_duplicate_tasks, list_rerun_tasks
 from app.workflows.webhooks import ready_webhooks
 from app.workflows.workloads import wait_for_workloads
 from app.workflows.world import InstanceSession
@@ -61,6 +61,7 @@ async def restore_whole(backup: str, session: InstanceSession, journal: Journal)
         created=created + webhooks.created,
         comparison=comparison,
         rerun_tasks=await journal.step(list_rerun_tasks, session, backup),
+        duplicate_tasks=await journal.step(list_duplicate_tasks, session, backup),
         overwritten=overwritten,
         workloads_not_ready=not_ready,
         webhooks_left_out=webhooks.left_out,
@@ -111,14 +112,3 @@ async def restore_webhooks(session: InstanceSession, journal: Journal, backup: s
     plan = webhooks_spec(backup, ready)
     created = await run_restore(session, journal, f"{prefix}-3", plan) if plan is not None else 0
     return RestoredWebhooks(ran=plan is not None, created=created, left_out=[str(key) for key in left_out])
-
-
-async def list_rerun_tasks(session: InstanceSession, backup: str) -> list[str]:
-    """Pods without a controller that were brought back: they run once more from their beginning."""
-    archive = await read(session, backup)
-    return [str(key) for key in archive.items if key.resource == "pods" and _is_naked(archive, key)]
-
-
-def _is_naked(archive: Archive, key: ObjectKey) -> bool:
-    item = archive.items[key]
-    return not item.controller and not item.not_restorable

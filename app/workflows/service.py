@@ -4,6 +4,7 @@ Requests are checked here, synchronously, so that a caller learns of a wrong nam
 what happens afterwards is the job's.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,15 +22,17 @@ from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord, Job
 from app.jobs.reconciler import Reconciler
 from app.names import INSTANCE_NAME, check_instance_name
-from app.ports import ClusterStatus, PowerState
+from app.ports import ClusterStatus, PowerState, ToolCheck
 from app.proof.evidence import find_proof
 from app.proof.models import Proof
+from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
 from app.workflows.preflight import look_before_stop
 from app.workflows.records import instances_on_host
 from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
+    InstanceDiagnosis,
     InstanceView,
     JobOptions,
     OutstandingView,
@@ -66,6 +69,26 @@ class Operations:
         status = await self._status(name)
         async with InstanceSession(self._world, name) as session:
             return await look_before_stop(session, status)
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """The programs behind the power driver."""
+        return await self._world.clusters.tools()
+
+    async def diagnose(self, only: str | None) -> list[InstanceDiagnosis]:
+        """What may go wrong with each instance, or with one; raises where not even a list can be had."""
+        if only is not None:
+            statuses = {only: await self._status(only)}
+        else:
+            statuses = {
+                name: status
+                for name, status in (await self._world.clusters.list()).items()
+                if INSTANCE_NAME.match(name)
+            }
+        return list(await asyncio.gather(*(self._diagnosis(name, status) for name, status in sorted(statuses.items()))))
+
+    async def _diagnosis(self, name: str, status: ClusterStatus) -> InstanceDiagnosis:
+        async with InstanceSession(self._world, name) as session:
+            return InstanceDiagnosis(instance_name=name, state=status.state, checks=await diagnose(session, status))
 
     async def backups(self, name: str) -> Sequence[BackupRecord]:
         """The instance's backups, newest first, deleted ones included as history."""

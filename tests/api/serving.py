@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from app.jobs.journal import Journal
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
-from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState
+from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
 from app.settings import ServerSettings, Settings
 from app.workflows.service import Operations
 from app.workflows.world import World
@@ -58,6 +58,10 @@ class FixedClusters:
         """None known."""
         assert instance in INSTANCES
         return None
+
+    async def tools(self) -> Sequence[ToolCheck]:
+        """A program, there as long as the container engine is."""
+        return [ToolCheck("engine", ok=self.reachable, detail="1.0", remedy="Start it.")]
 
     async def list(self) -> dict[str, ClusterStatus]:
         """All of them, unless the container engine is down."""

@@ -26,6 +26,18 @@ async def test_status_of_one_instance_shows_its_facts(api: ServedApi) -> None:
     assert job["id"] in ended.out
 
 
+async def test_the_doctor_finds_what_is_wrong(api: ServedApi) -> None:
+    """A line for each check with its remedy; anything that hinders a stop or the service itself makes it fail."""
+    ended = await command(api.url, "doctor", "demo")
+    lines = ended.out.splitlines()
+    assert (ended.code, lines[0]) == (1, "this machine")
+    assert any(line.split()[:2] == ["refused", "storage"] for line in lines), ended.out
+    api.clusters.reachable = False
+    ended = await command(api.url, "doctor", "--json")
+    document = json.loads(ended.out)
+    assert (ended.code, document["service"]["ready"], document["instances"]) == (1, False, [])
+
+
 async def test_jobs_are_listed_newest_first(api: ServedApi) -> None:
     """A table with a row for each."""
     for name in ("many1", "many2"):

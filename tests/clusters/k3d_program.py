@@ -256,11 +256,26 @@ def docker_exec(machine: Machine, name: str, *_: str) -> None:
         sys.exit(f"Error response from daemon: Container {name} is not running")
 
 
+def k3d_version(machine: Machine, *_: str) -> None:
+    """Works without Docker."""
+    sys.stdout.write(json.dumps({"k3d": machine.trouble("k3d is") or "v5.8.3", "k3s": "v1.31.5-k3s1"}) + "\n")
+
+
+def docker_version(machine: Machine, *_: str) -> None:
+    """Without its daemon the server's part is missing."""
+    cause = NO_DAEMON.get(machine.world["daemon"])
+    server = None if cause else {"Version": "20.10.24", "ApiVersion": "1.41"}
+    sys.stdout.write(json.dumps({"Client": {"Version": "28.2.2"}, "Server": server}) + "\n")
+    sys.exit(cause)
+
+
 COMMANDS: dict[tuple[str, ...], Callable[..., None]] = {
     ("k3d", "cluster", "list"): cluster_list,
     ("k3d", "cluster", "start"): cluster_start,
     ("k3d", "cluster", "stop"): cluster_stop,
     ("k3d", "kubeconfig", "get"): kubeconfig_get,
+    ("k3d", "version"): k3d_version,
+    ("docker", "version"): docker_version,
     ("docker", "inspect"): docker_inspect,
     ("docker", "kill"): docker_kill,
     ("docker", "exec"): docker_exec,

@@ -61,6 +61,28 @@ async def test_what_is_half_off_is_told_container_by_container(machine: K3dMachi
     assert detail == f"there is no server container, {BALANCER} is running"
 
 
+async def test_the_programs_are_told_with_their_versions(machine: K3dMachine) -> None:
+    """The daemon's version, not the client's: it is what runs the clusters."""
+    tools = {tool.name: (tool.ok, tool.detail) for tool in await machine.clusters.tools()}
+    assert tools == {"docker": (True, "20.10.24"), "k3d": (True, "v5.8.3")}
+
+
+@pytest.mark.parametrize("daemon", ["down", "denied"])
+async def test_a_daemon_that_cannot_be_reached_is_dockers_trouble(machine: K3dMachine, daemon: str) -> None:
+    """k3d's version is told without it."""
+    machine.change(daemon=daemon)
+    docker, k3d = await machine.clusters.tools()
+    assert (docker.ok, k3d.ok) == (False, True)
+    assert docker.remedy
+
+
+async def test_another_major_version_of_k3d_is_refused(machine: K3dMachine) -> None:
+    """What is read here was recorded from version 5."""
+    machine.change(trouble={"k3d is": "v4.4.8"})
+    _, k3d = await machine.clusters.tools()
+    assert (k3d.ok, k3d.detail, k3d.remedy) == (False, "it is v4.4.8", "Install k3d v5.x.")
+
+
 async def test_clusters_that_are_not_of_kecs_are_left_out(machine: K3dMachine) -> None:
     """Whatever else somebody runs with k3d."""
     other = container("k3d-other-server-0", "server", "running", cluster="other")

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import psutil
 from aiohttp import web
 
 from app.sandbox.apiclient import ApiError, KubernetesApi
@@ -80,6 +81,7 @@ async def register(api: KubernetesApi, node: str, url: str) -> None:
         "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": timestamp(now())}],
         "nodeInfo": {"kubeletVersion": "v1.34.4", "osImage": "kecs-state sandbox"},
         "images": images_on_node(),
+        "capacity": {"cpu": str(psutil.cpu_count()), "memory": f"{psutil.virtual_memory().total // 1024}Ki"},
     }
     path = NODES.path(name=node) + "/status"
     await api.request("PATCH", path, body={"status": status}, content_type="application/merge-patch+json")
