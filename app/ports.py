@@ -77,5 +77,8 @@ class Clusters(Protocol):
     async def list(self) -> dict[str, ClusterStatus]:
         """Every cluster the driver knows, by instance name."""
 
+    async def import_images(self, instance: str, references: Sequence[str]) -> Sequence[str]:
+        """Bring those of these images that this machine has onto the nodes, without a network; gives which."""
+
     async def tools(self) -> Sequence[ToolCheck]:
         """The programs behind it; never raises, since a missing one is what is asked for."""

@@ -94,6 +94,8 @@ class K3dSettings(BaseModel):
     """Measured: 12 s. Below ``workflow.power_timeout_seconds``, so that the problem says what k3d said."""
     stop_seconds: float = Field(default=100, gt=0)
     """Measured: 0.4 s crash-consistent, up to 21 s with a drain."""
+    import_seconds: float = Field(default=120, gt=0)
+    """All images of the stack out of Docker's store into a node."""
 
 
 #: A command as a list of arguments; ``{name}`` stands for the instance's name.

@@ -4,16 +4,15 @@ import gc
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from app.cli import looking, operations
 from app.cli.errors import CommandError, Exit
+from app.cli.images import images_app
 from app.cli.options import UseVelero
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.cli.read_settings import read_settings
 
 app = typer.Typer(
     name="kecs-state",
@@ -36,6 +35,7 @@ for command in (
     operations.stack,
 ):
     app.command()(command)
+app.add_typer(images_app, name="images", no_args_is_help=True)
 
 
 class LogLevel(StrEnum):
@@ -69,7 +69,7 @@ def serve(
     )
     if sandbox:
         chosen["driver"] = "sandbox"
-    in_force = _settings(**chosen)
+    in_force = read_settings(**chosen)
     in_force.server = in_force.server.model_copy(update=_given(host=host, port=port))
     # What is imported stays; looking for garbage among it meanwhile takes a fifth of the time.
     gc.disable()
@@ -87,13 +87,13 @@ def openapi() -> None:
 
     from app.main import create_app
 
-    typer.echo(json.dumps(create_app(_settings()).openapi(), indent=2, sort_keys=True))
+    typer.echo(json.dumps(create_app(read_settings()).openapi(), indent=2, sort_keys=True))
 
 
 @app.command()
 def settings() -> None:
     """Print the settings in force, secrets masked."""
-    typer.echo(_settings().model_dump_json(indent=2))
+    typer.echo(read_settings().model_dump_json(indent=2))
 
 
 @app.command(
@@ -111,26 +111,6 @@ def sandbox(context: typer.Context) -> None:
             remedy="Install it with: pip install 'kecs-state[sandbox]'",
         ) from None
     sandbox_app(args=context.args, prog_name="kecs-state sandbox")
-
-
-def _settings(**chosen: Any) -> "Settings":
-    """The settings in force; a variable that cannot be read is a usage error naming it."""
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    from app.settings import Settings
-
-    try:
-        return Settings(**chosen)
-    except ValidationError as error:
-        found = [": ".join(filter(None, (".".join(map(str, entry["loc"])), entry["msg"]))) for entry in error.errors()]
-        raise _wrong_setting("; ".join(found)) from None
-    except SettingsError as error:
-        raise _wrong_setting(f"{error}: lists and groups are written as JSON") from None
-
-
-def _wrong_setting(detail: str) -> CommandError:
-    return CommandError("Wrong setting", detail, remedy="Look at the KECS_STATE_ variables.", code=Exit.USAGE)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -81,6 +81,10 @@ class CommandClusters:
         mounts = (await self._ask(_MountsDocument, "mounts", instance)).mounts
         return None if mounts is None else [Mount(mount.node_path, mount.host_path) for mount in mounts]
 
+    async def import_images(self, _instance: str, _references: Sequence[str]) -> Sequence[str]:
+        """None: there is no command for it, so the nodes pull what they lack."""
+        return []
+
     async def tools(self) -> Sequence[ToolCheck]:
         """Whether the programs of all commands are there; what they do is only seen when they run."""
         names = sorted({getattr(self._settings, verb)[0] for verb in VERBS})

@@ -111,6 +111,16 @@ class K3dClusters:
         """The host directories that every node sees."""
         return (await self._nodes(instance)).mounts()
 
+    async def import_images(self, instance: str, references: Sequence[str]) -> Sequence[str]:
+        """Out of Docker's own store. k3d's default way of it says success whatever happens, so it is told another."""
+        inspected = [[self._docker, "image", "inspect", "--format", "{{.Id}}", reference] for reference in references]
+        found = await asyncio.gather(*(self._run(command, self._settings.ask_seconds) for command in inspected))
+        here = [reference for reference, asked in zip(references, found, strict=True) if asked.code == 0]
+        if here:
+            command = [self._k3d, "image", "import", "--mode", "direct", "--cluster", cluster_name(instance), *here]
+            _require_success(command, await self._run(command, self._settings.import_seconds))
+        return here
+
     async def tools(self) -> Sequence[ToolCheck]:
         """Docker's client and daemon, and k3d, with their versions."""
         docker = [self._docker, "version", "--format", "{{json .}}"]

@@ -45,6 +45,10 @@ class SandboxClusters:
         directory = str(supervisor.host_directory(self._state_dir, instance))
         return [Mount(node_path=directory, host_path=directory)]
 
+    async def import_images(self, _instance: str, _references: Sequence[str]) -> Sequence[str]:
+        """None: programs of this package run in their place."""
+        return []
+
     async def tools(self) -> Sequence[ToolCheck]:
         """None but this package."""
         return []

@@ -224,8 +224,7 @@ def unsaved_volumes(pod: dict[str, Any]) -> Iterator[ClusterFinding]:
 
 async def find_images(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
     """Which images of the stack are on a node already, which cannot be pulled any more, which have a known defect."""
-    nodes = (await kube.list(NODES)).items
-    present = {normal_reference(name) for name in _image_names(nodes)}
+    present = await _images_on_nodes(kube)
     found = []
     for image in images(settings.images):
         if defect := known_defect(image.reference):
@@ -243,6 +242,18 @@ async def find_images(kube: KubeClient, settings: StackSettings) -> list[Cluster
         else:
             found.append(ClusterFinding("info", "image", image.reference, "it must be pulled first"))
     return found
+
+
+async def missing_images(kube: KubeClient, settings: StackSettings) -> list[str]:
+    """Images of the stack that no node has yet."""
+    present = await _images_on_nodes(kube)
+    references = [image.reference for image in images(settings.images)]
+    return [reference for reference in references if normal_reference(reference) not in present]
+
+
+async def _images_on_nodes(kube: KubeClient) -> set[str]:
+    """A kubelet lists its fifty largest only, so one of another cluster's size may be there and not be told."""
+    return {normal_reference(name) for name in _image_names((await kube.list(NODES)).items)}
 
 
 def _image_names(nodes: Iterable[dict[str, Any]]) -> Iterator[str]:

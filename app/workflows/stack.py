@@ -1,10 +1,12 @@
 """Steps that wake the stack for a job and put it to sleep again."""
 
+from app.errors import ClusterCommandError
 from app.host.config import StorageRecord
 from app.host.credentials import ensure_credentials, ensure_repository_password
 from app.host.instance_directory import owner_ids, storage_paths
 from app.jobs.journal import Journal
 from app.kubernetes.resources import DEPLOYMENTS
+from app.velero.preflight import missing_images
 from app.velero.stack.manifests import VELERO
 from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
@@ -26,6 +28,7 @@ async def storage_record(session: InstanceSession) -> StorageRecord:
 async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str = "job") -> None:
     """Velero and MinIO up, and the storage location validated anew; installs what is not there yet."""
     storage = await storage_record(session)
+    await provide_images(session, journal)
 
     async def report(message: str) -> None:
         await journal.progress(message)
@@ -44,6 +47,19 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         on_progress=report,
     )
     await wake(context)
+
+
+async def provide_images(session: InstanceSession, journal: Journal) -> None:
+    """What a node lacks and this machine has: a cluster made anew need not pull it again, nor have a network."""
+    missing = await missing_images(await session.kube(), session.settings.stack)
+    if not missing:
+        return
+    try:
+        await session.world.clusters.import_images(session.instance, missing)
+    except ClusterCommandError as error:
+        await journal.warn(
+            "images-not-imported", f"the node pulls its images instead: {error.detail}", remedy=error.remedy
+        )
 
 
 async def sleep_stack(session: InstanceSession, *, force: bool = False) -> bool:

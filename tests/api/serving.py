@@ -59,6 +59,10 @@ class FixedClusters:
         assert instance in INSTANCES
         return None
 
+    async def import_images(self, instance: str, references: Sequence[str]) -> Sequence[str]:
+        """The jobs here never ask for it."""
+        raise ClusterCommandError(f"{instance} takes no images: {references}")
+
     async def tools(self) -> Sequence[ToolCheck]:
         """A program, there as long as the container engine is."""
         return [ToolCheck("engine", ok=self.reachable, detail="1.0", remedy="Start it.")]

@@ -23,10 +23,10 @@ def environment(url: str) -> dict[str, str]:
     return kept | {"KECS_STATE_URL": url, "NO_COLOR": "1"}
 
 
-async def begin(url: str, *arguments: str) -> asyncio.subprocess.Process:
+async def begin(url: str, *arguments: str, **variables: str) -> asyncio.subprocess.Process:
     """The command, running, with both outputs as pipes."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli.main", *arguments, env=environment(url),
+        sys.executable, "-m", "app.cli.main", *arguments, env=environment(url) | variables,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
@@ -39,6 +39,6 @@ async def end(process: asyncio.subprocess.Process) -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-async def command(url: str, *arguments: str) -> Ended:
-    """Run a command to its end."""
-    return await end(await begin(url, *arguments))
+async def command(url: str, *arguments: str, **variables: str) -> Ended:
+    """Run a command to its end; ``variables`` come on top of its environment."""
+    return await end(await begin(url, *arguments, **variables))

@@ -41,7 +41,7 @@ class K3dMachine:
         self._write(
             {
                 "daemon": "up", "clock": 0, "trouble": {}, "containers": {}, "authority": "Y2E=",
-                "pace": 0, "sandbox": None,
+                "pace": 0, "sandbox": None, "images": [],
             }
         )  # fmt: skip
 

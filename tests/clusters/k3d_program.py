@@ -95,6 +95,11 @@ class Machine:
         self._write()
         return found
 
+    def keep_image(self, reference: str) -> None:
+        """Docker has it from now on."""
+        self.world["images"].append(reference)
+        self._write()
+
     def port_behind(self, balancer: dict[str, Any]) -> int:
         """Where the API is published from now on; another port at every start."""
         access = self.sandbox("access", balancer["cluster"])
@@ -256,6 +261,49 @@ def docker_exec(machine: Machine, name: str, *_: str) -> None:
         sys.exit(f"Error response from daemon: Container {name} is not running")
 
 
+def image_import(machine: Machine, *arguments: str) -> None:
+    """``--mode direct --cluster NAME REFERENCE…``; without that mode it would be a success whatever happens."""
+    assert arguments[:3] == ("--mode", "direct", "--cluster"), arguments
+    name, references = arguments[3], arguments[4:]
+    found_nodes(machine, name)
+    if machine.trouble("import fails"):
+        log(ERRO, f"Failed to import image(s) into cluster '{name}': could not load image to cluster from stream")
+        sys.exit(1)
+    log(INFO, f"Successfully imported {len(references)} image(s) into 1 cluster(s)")
+
+
+def docker_image_inspect(machine: Machine, *arguments: str) -> None:
+    """Its id, if the daemon has it."""
+    reference = arguments[-1]
+    if cause := NO_DAEMON.get(machine.world["daemon"]):
+        sys.exit(cause)
+    if reference not in machine.world["images"]:
+        sys.exit(f"Error: No such image: {reference}")
+    sys.stdout.write("sha256:1e737c68e2c0c76b8ee9153bd6fa6c70d1c11f1224d28b765be4e7bcb15fcea2\n")
+
+
+def docker_pull(machine: Machine, reference: str) -> None:
+    """From a registry that has everything."""
+    machine.keep_image(reference)
+    sys.stdout.write(f"Status: Downloaded newer image for {reference}\n")
+
+
+def docker_save(machine: Machine, output: str, file: str, *references: str) -> None:
+    """The archive is a list of its images here."""
+    assert output == "--output", output
+    if missing := set(references) - set(machine.world["images"]):
+        sys.exit(f"Error response from daemon: reference does not exist: {missing}")
+    Path(file).write_text(json.dumps(references))
+
+
+def docker_load(machine: Machine, option: str, file: str) -> None:
+    """What the archive lists."""
+    assert option == "--input", option
+    for reference in json.loads(Path(file).read_text()):
+        machine.keep_image(reference)
+        sys.stdout.write(f"Loaded image: {reference}\n")
+
+
 def k3d_version(machine: Machine, *_: str) -> None:
     """Works without Docker."""
     sys.stdout.write(json.dumps({"k3d": machine.trouble("k3d is") or "v5.8.3", "k3s": "v1.31.5-k3s1"}) + "\n")
@@ -274,7 +322,12 @@ COMMANDS: dict[tuple[str, ...], Callable[..., None]] = {
     ("k3d", "cluster", "start"): cluster_start,
     ("k3d", "cluster", "stop"): cluster_stop,
     ("k3d", "kubeconfig", "get"): kubeconfig_get,
+    ("k3d", "image", "import"): image_import,
     ("k3d", "version"): k3d_version,
+    ("docker", "image", "inspect"): docker_image_inspect,
+    ("docker", "pull"): docker_pull,
+    ("docker", "save"): docker_save,
+    ("docker", "load"): docker_load,
     ("docker", "version"): docker_version,
     ("docker", "inspect"): docker_inspect,
     ("docker", "kill"): docker_kill,

@@ -61,6 +61,23 @@ async def test_what_is_half_off_is_told_container_by_container(machine: K3dMachi
     assert detail == f"there is no server container, {BALANCER} is running"
 
 
+async def test_images_docker_has_are_brought_onto_the_nodes(machine: K3dMachine) -> None:
+    """The others are left to be pulled; nothing at all is imported where Docker has none."""
+    machine.put()
+    assert await machine.clusters.import_images("demo", ["a:1", "b:2"]) == []
+    machine.change(images=["b:2"])
+    assert await machine.clusters.import_images("demo", ["a:1", "b:2"]) == ["b:2"]
+    assert machine.calls("k3d image import") == ["k3d image import --mode direct --cluster kecs-demo b:2"]
+
+
+async def test_an_import_that_fails_is_an_error(machine: K3dMachine) -> None:
+    """With what k3d said."""
+    machine.put()
+    machine.change(images=["b:2"], trouble={"import fails": True})
+    with pytest.raises(ClusterCommandError, match="could not load image"):
+        await machine.clusters.import_images("demo", ["b:2"])
+
+
 async def test_the_programs_are_told_with_their_versions(machine: K3dMachine) -> None:
     """The daemon's version, not the client's: it is what runs the clusters."""
     tools = {tool.name: (tool.ok, tool.detail) for tool in await machine.clusters.tools()}
