@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 ALONE  := tests/real/test_clusters.py
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
+# The head of a record that is kept: when, and of what.
+RECORD := date -u +%F && $(BIN)/python -m tests.real versions
 
 # A pipe fails with its first command, not only with its last.
 SHELL := /bin/bash
@@ -37,16 +40,17 @@ test-go: $(READY) ## Compile a Go client generated from openapi.json and stop an
 test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO (root, Go; tests/real/README.md)
 	@# Alone: they look at all of this machine's processes, mounts and links.
 	@$(BIN)/pytest -m real $(ALONE)
-	@$(BIN)/pytest -m "real and not long" --numprocesses 2 --dist worksteal --ignore $(ALONE)
+	@$(BIN)/pytest -m "real and not long" $(SIDE_BY_SIDE) --ignore $(ALONE)
 
 test-real-long: $(READY) real-binaries ## Run the slow tests on the real ones; keeps the output in docs/runs
 	@mkdir -p docs/runs
-	@$(BIN)/pytest -v --no-header -m "real and long" | tee docs/runs/test-real-long.txt
+	@{ $(RECORD) && $(BIN)/pytest -v --no-header -m "real and long"; } | tee docs/runs/test-real-long.txt
 
 test-real-matrix: $(READY) ## Run contract and stories on Kubernetes 1.31 and another MinIO; keeps the output in docs/runs
 	@mkdir -p docs/runs
 	@KECS_STATE_REAL_LEG=other $(BIN)/python -m tests.real build
-	@KECS_STATE_REAL_LEG=other $(BIN)/pytest -v --no-header -m "real and not long" tests/contract tests/workflows \
+	@export KECS_STATE_REAL_LEG=other; { $(RECORD) && \
+		$(BIN)/pytest -v --no-header -m "real and not long" $(SIDE_BY_SIDE) tests/contract tests/workflows; } \
 		| tee docs/runs/test-real-matrix.txt
 
 bench-real: $(READY) real-binaries ## Measure the real stack beside the Velero CLI; writes docs/real-stack.md

@@ -81,7 +81,11 @@ def _minio(module: str, version: str, tag: str, commit: str) -> Build:
 
 
 #: Of this leg, for people to read.
-VERSIONS = {"kubernetes": "v1.34.4" if LEG == "current" else "v1.31.14", "velero": _VELERO}
+VERSIONS = {
+    "kubernetes": "v1.34.4" if LEG == "current" else "v1.31.14",
+    "velero": _VELERO,
+    "minio": "2025-09-07" if LEG == "current" else "2026-02-12",
+}
 _LEGS = {
     "current": (
         _kubernetes("k8s", "v1.34.4"),
