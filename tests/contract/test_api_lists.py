@@ -178,6 +178,7 @@ async def test_a_broken_label_selector_is_refused(world: World, namespace: str, 
     assert (await refusal(world, "GET", path))[:2] == (400, "BadRequest")
 
 
+@pytest.mark.newer_kubernetes("it is answered with a 500")
 async def test_a_version_that_is_no_number_is_refused(world: World, namespace: str) -> None:
     """400 for a list."""
     assert (await refusal(world, "GET", CONFIG_MAPS.path(namespace) + "?resourceVersion=abc"))[0] == 400

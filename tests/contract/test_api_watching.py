@@ -98,6 +98,7 @@ async def test_a_bookmark_comes_before_the_end(world: World, namespace: str) -> 
     assert int(found[-1]["object"]["metadata"]["resourceVersion"]) >= int(made["metadata"]["resourceVersion"])
 
 
+@pytest.mark.newer_kubernetes("watch lists are switched off; the service never asks for one")
 async def test_a_watch_list_marks_the_end_of_the_beginning(world: World, namespace: str) -> None:
     """kubectl waits for that bookmark; its version is that of the whole list."""
     [made] = await make(world, namespace, "one", labels={"chosen": "yes"})
