@@ -32,7 +32,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go"
+	@$(BIN)/pytest -m "not real and not go" $(SIDE_BY_SIDE)
 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go

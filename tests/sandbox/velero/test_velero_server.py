@@ -245,6 +245,7 @@ async def test_one_object_of_the_tarball_is_older_than_the_live_one(velero: Vele
     velero.switch(damage_backup={"how": "item-older", **key._asdict()})
     await velero.start()
     live = await velero.add(CONFIG_MAPS, "cart")
-    await velero.backup("first")
+    backup = await velero.backup("first")
+    assert phase_of(backup) == "Completed", backup["status"]
     saved = json.loads(read_archive(await velero.s3.get("backups/first/first.tar.gz"))[key])
     assert int(saved["metadata"]["resourceVersion"]) < int(live["metadata"]["resourceVersion"])
