@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 WIDTH, LABELS, ROW, TOP = 860, 220, 22, 34
-COLOURS = {"ours": "#2563eb", "the cluster's": "#94a3b8"}
+COLOURS = {"our": "#2563eb", "the cluster's": "#94a3b8"}
 #: Steps that wait for pods, for Velero or for the power driver.
 OTHERS = {"wake-stack", "wait-for-backup", "power-off", "verify-off", "power-on", "wait-for-api", "wait-for-workloads"}
 OTHERS |= {"restore-everything", "restore-missing", "restore-webhooks", "update-poorer-deployments", "hold-kecs-server"}
@@ -61,7 +61,7 @@ def picture(charts: dict[str, list[Bar]]) -> str:
 
 def _bar(bar: Bar, y: int, scale: float) -> str:
     x, width = LABELS + bar.start * scale, max(1.0, (bar.end - bar.start) * scale)
-    colour = COLOURS["the cluster's" if bar.step in OTHERS else "ours"]
+    colour = COLOURS["the cluster's" if bar.step in OTHERS else "our"]
     return (
         f'<text x="{LABELS - 8}" y="{y + 13}" text-anchor="end">{escape(bar.step)}</text>'
         f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="14" rx="2" fill="{colour}"/>'
