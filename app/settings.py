@@ -79,6 +79,8 @@ class WorkflowSettings(BaseModel):
     keep_last: int = 5
     """Proven full backups kept per instance."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+    rerun_tasks: Literal["keep", "skip"] = "keep"
+    """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
 
 class K3dSettings(BaseModel):

@@ -48,6 +48,13 @@ class ExistingPolicy(StrEnum):
     UPDATE = "update"
 
 
+class RerunTasks(StrEnum):
+    """Whether tasks that ran at the stop run once more."""
+
+    KEEP = "keep"
+    SKIP = "skip"
+
+
 class StackAction(StrEnum):
     """What to do with Velero and MinIO in the cluster."""
 
@@ -93,6 +100,9 @@ def start(
     resources: Resources,
     selector: Selector = "",
     existing: Annotated[ExistingPolicy, typer.Option(help="Objects that exist already.")] = ExistingPolicy.NONE,
+    rerun_tasks: Annotated[
+        RerunTasks | None, typer.Option(help="Whether tasks outside of services run once more.", show_default=False)
+    ] = None,
     required: Annotated[bool, typer.Option("--required", help="Fail the job when the restore fails.")] = False,
     labels: Labels,
     job_timeout: JobTimeout = None,
@@ -109,6 +119,7 @@ def start(
         "resources": resources,
         "selector": selector,
         "existing_resource_policy": None if existing is ExistingPolicy.NONE else existing.value,
+        "rerun_tasks": rerun_tasks and rerun_tasks.value,
         "required": required or None,
     }
     body = _body(use_velero_backup=use_velero, restore=restore, timeout_seconds=job_timeout, labels=read_labels(labels))

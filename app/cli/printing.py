@@ -103,6 +103,7 @@ def _restored_lines(restored: Document) -> Iterator[str]:
     else:
         yield from _compared_lines(restored, comparison)
     yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
+    yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
     yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))
     yield from _listed("overwritten", restored.get("overwritten", []))
     yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))

@@ -1,6 +1,7 @@
 """``config.json``: this service's record of one instance. It travels with the instance and holds no secret."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,7 @@ class Policy(BaseModel):
 
     keep_last: int | None = Field(default=None, ge=1)
     use_velero_backup: bool | None = None
+    rerun_tasks: Literal["keep", "skip"] | None = None
 
 
 class StorageRecord(BaseModel):

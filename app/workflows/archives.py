@@ -10,7 +10,9 @@ from app.jobs.models import BackupRecord
 from app.proof.archive import Archive, read_archive
 from app.proof.evidence import find_proof
 from app.proof.index import find_index
+from app.proof.models import ObjectKey
 from app.proof.prove import rehash
+from app.velero.restoring import KECS_WEBHOOK, WEBHOOK_KINDS
 from app.workflows.importing import import_backup
 from app.workflows.world import InstanceSession
 
@@ -83,6 +85,11 @@ def lost_by_falling_back(directory: InstanceDirectory, newer: str, older: str) -
     )
     more = [f"and {len(gone) - MOST_LISTED} more objects"] if len(gone) > MOST_LISTED else []
     return [*gone[:MOST_LISTED], *more, *([f"newer content of {changed} objects"] if changed else [])]
+
+
+def ours_to_restore(key: ObjectKey) -> bool:
+    """Everything but KECS's own webhook configuration, which KECS makes anew with its own certificate."""
+    return not (key.resource in WEBHOOK_KINDS and key.name == KECS_WEBHOOK)
 
 
 async def read(session: InstanceSession, backup: str) -> Archive:

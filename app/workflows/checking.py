@@ -2,22 +2,19 @@
 
 from app.jobs.journal import Journal
 from app.proof.comparison import ContentComparison, compare_with_backup
-from app.proof.models import ObjectKey
-from app.velero.restoring import KECS_WEBHOOK, WEBHOOK_KINDS
+from app.workflows.archives import read
 from app.workflows.outcomes import Comparison, DifferingObject, NotRestorable
+from app.workflows.requests import RerunTasks
+from app.workflows.tasks import wanted_objects
 from app.workflows.world import InstanceSession
 
 MOST_LISTED = 200
 
 
-def ours_to_restore(key: ObjectKey) -> bool:
-    """Everything but KECS's own webhook configuration, which KECS makes anew with its own certificate."""
-    return not (key.resource in WEBHOOK_KINDS and key.name == KECS_WEBHOOK)
-
-
-async def compare_content(session: InstanceSession, backup: str) -> Comparison:
-    """The whole backup against the cluster."""
-    return as_outcome(await compare_with_backup(await session.kube(), await session.archive(backup), ours_to_restore))
+async def compare_content(session: InstanceSession, backup: str, rerun: RerunTasks) -> Comparison:
+    """The whole backup against the cluster, but for tasks that were left out on purpose."""
+    wanted = wanted_objects(await read(session, backup), rerun)
+    return as_outcome(await compare_with_backup(await session.kube(), await session.archive(backup), wanted))
 
 
 def as_outcome(found: ContentComparison) -> Comparison:

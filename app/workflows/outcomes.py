@@ -174,6 +174,7 @@ class Presence(Outcome):
 
     looked_for: int
     missing: list[str]
+    ended_tasks: list[str]
 
 
 class RestoredWebhooks(Outcome):
@@ -193,6 +194,7 @@ class RestoreOutcome(Outcome):
     looked_for: int = Field(default=0, description="Objects a survived cluster was searched for before its repair.")
     comparison: Comparison | None = Field(default=None, description="Null where nothing had to be restored.")
     rerun_tasks: list[str] = []
+    tasks_not_run: list[str] = Field(default=[], description="Tasks that ran at the backup and were left ended.")
     duplicate_tasks: list[str] = Field(default=[], description="Pods KECS's own restoration made of the same tasks.")
     overwritten: list[str] = []
     workloads_not_ready: list[str] = []

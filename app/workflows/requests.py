@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.ports import PowerState
 
+RerunTasks = Literal["keep", "skip"]
 NamePattern = Annotated[str, Field(min_length=1, max_length=253)]
 
 
@@ -106,6 +107,11 @@ class RestoreOptions(StrictModel):
         default="none", description="What happens to objects that exist already."
     )
     required: bool = Field(default=False, description="Let the job fail when the restore does.")
+    rerun_tasks: RerunTasks | None = Field(
+        default=None,
+        description="Tasks outside of services that ran when the backup was made: `keep` runs them once more, `skip` "
+        "leaves them out. Null leaves it to the instance's policy, then to the setting.",
+    )
 
     @property
     def selective(self) -> bool:

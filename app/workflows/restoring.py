@@ -13,15 +13,22 @@ from app.velero.restoring import (
     update_deployments_spec,
     webhooks_spec,
 )
-from app.workflows.archives import choose_backup, read
-from app.workflows.checking import compare_content, ours_to_restore, settle_outstanding
+from app.workflows.archives import choose_backup, ours_to_restore, read
+from app.workflows.checking import compare_content, settle_outstanding
 from app.workflows.kecs_server import hold_kecs_server, release_kecs_server
 from app.workflows.outcomes import Decision, RestoredWebhooks, RestoreOutcome
-from app.workflows.requests import RestoreOptions
+from app.workflows.requests import RerunTasks, RestoreOptions
 from app.workflows.restores import left_to_controllers, name_restores, run_restore
 from app.workflows.selecting import restore_part
 from app.workflows.stack import wake_stack
-from app.workflows.tasks import list_duplicate_tasks, list_rerun_tasks
+from app.workflows.tasks import (
+    left_out_tasks,
+    list_duplicate_tasks,
+    list_rerun_tasks,
+    list_tasks_not_run,
+    remove_ended_tasks,
+    rerun_policy,
+)
 from app.workflows.webhooks import ready_webhooks
 from app.workflows.workloads import wait_for_workloads
 from app.workflows.world import InstanceSession
@@ -40,20 +47,24 @@ async def restore(
     await journal.record(backup=backup)
     if decision.action == "selective":
         return await restore_part(backup, wish, session, journal)
-    return await restore_whole(backup, session, journal)
+    return await restore_whole(backup, wish, session, journal)
 
 
-async def restore_whole(backup: str, session: InstanceSession, journal: Journal) -> RestoreOutcome:
+async def restore_whole(
+    backup: str, wish: RestoreOptions, session: InstanceSession, journal: Journal
+) -> RestoreOutcome:
     """The three Restores of a full restore, with KECS's own server out of the way of the first two."""
-    began = datetime.now(UTC)
+    began, rerun = datetime.now(UTC), rerun_policy(session, wish)
     prefix = await journal.step(name_restores, session)
     await journal.step(hold_kecs_server, session)
-    created = await journal.step(restore_everything, session, journal, backup, prefix)
+    if rerun == "keep":
+        await journal.step(remove_ended_tasks, session, backup, power_was_off=False)
+    created = await journal.step(restore_everything, session, journal, backup, prefix, rerun)
     overwritten = await journal.step(update_poorer_deployments, session, journal, backup, prefix)
     await journal.step(release_kecs_server, session)
     not_ready = await journal.step(wait_for_workloads, session)
     webhooks = await journal.step(restore_webhooks, session, journal, backup, prefix)
-    comparison = await journal.step(compare_content, session, backup)
+    comparison = await journal.step(compare_content, session, backup, rerun)
     await journal.step(settle_outstanding, session, journal, backup, comparison)
     return RestoreOutcome(
         backup=backup,
@@ -61,6 +72,7 @@ async def restore_whole(backup: str, session: InstanceSession, journal: Journal)
         created=created + webhooks.created,
         comparison=comparison,
         rerun_tasks=await journal.step(list_rerun_tasks, session, backup),
+        tasks_not_run=await journal.step(list_tasks_not_run, session, backup, rerun, power_was_off=False),
         duplicate_tasks=await journal.step(list_duplicate_tasks, session, backup),
         overwritten=overwritten,
         workloads_not_ready=not_ready,
@@ -69,10 +81,12 @@ async def restore_whole(backup: str, session: InstanceSession, journal: Journal)
     )
 
 
-async def restore_everything(session: InstanceSession, journal: Journal, backup: str, prefix: str) -> int:
+async def restore_everything(
+    session: InstanceSession, journal: Journal, backup: str, prefix: str, rerun: RerunTasks
+) -> int:
     """Everything but webhook configurations; what a controller of the backup will make is left to it."""
     archive = await read(session, backup)
-    left = left_to_controllers(archive)
+    left = [*left_to_controllers(archive), *left_out_tasks(archive, rerun)]
     plan = everything_spec(backup, left, velero_namespace=session.settings.stack.namespace)
     return await run_restore(session, journal, f"{prefix}-1", plan)
 

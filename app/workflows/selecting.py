@@ -11,8 +11,8 @@ from app.proof.comparison import compare_with_backup
 from app.proof.models import ObjectKey
 from app.velero.restoring import selective_restore_spec
 from app.velero.selectors import parse_selector, selects
-from app.workflows.archives import read
-from app.workflows.checking import as_outcome, ours_to_restore
+from app.workflows.archives import ours_to_restore, read
+from app.workflows.checking import as_outcome
 from app.workflows.outcomes import Comparison, RestoreOutcome
 from app.workflows.requests import RestoreOptions
 from app.workflows.restores import left_to_controllers, name_restores, run_restore

@@ -83,5 +83,5 @@ async def carry_out(
     if decision.backup is None or decision.action == "power-on-only":
         return None
     if decision.action == "repair":
-        return await repair(decision.backup, session, journal)
+        return await repair(decision.backup, wish, session, journal)
     return await restore(decision, wish, session, journal)

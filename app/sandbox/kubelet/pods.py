@@ -64,6 +64,11 @@ class Kubelet:
     async def _run(self, pod: Object) -> None:
         if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
             return
+        if pod["spec"].get("restartPolicy") == "Never" and _was_running(pod):
+            # As a real node finds it after a power failure: the runtime has lost the container.
+            lost = {"terminated": {"exitCode": 255, "reason": "Unknown", "finishedAt": timestamp(now())}}
+            await self._write(pod, "Failed", self._statuses(pod, lost, restarts=0))
+            return
         if pod["spec"].get("nodeName") != self._node:
             wanted = pod["spec"].get("nodeSelector") or {}
             if wanted.items() - {"kubernetes.io/hostname": self._node}.items():
@@ -222,10 +227,15 @@ def _running() -> Object:
     return {"running": {"startedAt": timestamp(now())}}
 
 
-def _restarts(pod: Object) -> int:
-    """One more than before if the pod ran already: then the node was off meanwhile."""
+def _was_running(pod: Object) -> bool:
+    """Whether the pod ran already when this node began: then the node was off meanwhile."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return statuses[0]["restartCount"] + 1 if statuses and "running" in statuses[0].get("state", {}) else 0
+    return bool(statuses) and "running" in statuses[0].get("state", {})
+
+
+def _restarts(pod: Object) -> int:
+    """One more than before if the pod ran already."""
+    return pod["status"]["containerStatuses"][0]["restartCount"] + 1 if _was_running(pod) else 0
 
 
 async def _probe(probe: Object | None, ports: dict[int, int]) -> bool:
