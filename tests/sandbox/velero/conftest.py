@@ -263,3 +263,5 @@ async def velero(kubeconfig: Path, s3_url: str, tmp_path: Path) -> AsyncIterator
         yield server
         if server.process is not None:
             await server.stop()
+        # SeaweedFS counts the volumes of every bucket against the disk: a GB each, and on 46 GB the 59th got none.
+        await bucket._client.delete_bucket(Bucket=bucket_name)
