@@ -1,4 +1,6 @@
-"""Own time in a stop, how fast service and sandbox are there, the sandbox's API; ``var/bench/summary.json``.
+"""Own time in a stop, how fast service and sandbox are there, the sandbox's API, k3d's power.
+
+Writes ``var/bench/summary.json``.
 
 A missed goal is printed and ends the command with 1. Machines are shared and noisy: each figure is a median of
 several rounds and stands beside a baseline of the same run.
@@ -20,6 +22,7 @@ from rich.table import Table
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
 from bench.figures import own_seconds, step_seconds
+from bench.k3d import measure_power
 from bench.measure import Measure
 from bench.sandbox_api import measure_api
 from tests.service import running_service
@@ -40,6 +43,9 @@ async def main() -> int:
     measures = [await service_ready(), await sandbox_ready()]
     console.print("Loading the sandbox's API server ...")
     measures += await measure_api(STATE / "api")
+    console.print("Powering a k3d off and on at its recorded pace ...")
+    (STATE / "k3d").mkdir()
+    measures += await measure_power(STATE / "k3d")
     console.print(f"Stopping and starting an instance {ROUNDS} times ...")
     measures.append(await own_time_in_a_stop())
     show(console, measures)

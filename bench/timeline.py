@@ -8,7 +8,16 @@ from typing import Any
 WIDTH, LABELS, ROW, TOP = 860, 220, 22, 34
 COLOURS = {"our": "#2563eb", "the cluster's": "#94a3b8"}
 #: Steps that wait for pods, for Velero or for the power driver.
-OTHERS = {"wake-stack", "wait-for-backup", "power-off", "verify-off", "power-on", "wait-for-api", "wait-for-workloads"}
+OTHERS = {
+    "wake-stack",
+    "wait-for-backup",
+    "power-off",
+    "verify-off",
+    "power-on",
+    "finish-power-on",
+    "wait-for-api",
+    "wait-for-workloads",
+}
 OTHERS |= {"restore-everything", "restore-missing", "restore-webhooks", "update-poorer-deployments", "hold-kecs-server"}
 
 

@@ -10,7 +10,6 @@ from uuid6 import uuid7
 
 from app.errors import RestoreOutstanding
 from app.host.config import InstanceConfig
-from app.ports import PowerState
 from app.workflows.outcomes import Decision, Identity, PowerReading
 from app.workflows.requests import RestoreOptions
 from app.workflows.world import InstanceSession
@@ -161,8 +160,3 @@ def _survived(config: InstanceConfig, newest: str | None) -> Decision:
     return Decision(
         action="repair", backup=pending, reason="the cluster survived the stop that made this backup", outstanding=True
     )
-
-
-def was_on(reading: PowerReading) -> bool:
-    """Whether the cluster was running before this start touched it."""
-    return reading.state is PowerState.RUNNING

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from app.errors import ClusterAbsent, ClusterHalfOff, ClusterStateUnknown, InstanceNotRunning, StepTimeout
+from app.errors import ClusterAbsent, ClusterHalfOff, ClusterStateUnknown, InstanceNotRunning, ServiceError, StepTimeout
 from app.ports import PowerState
 from app.workflows.outcomes import PowerReading
 from app.workflows.world import InstanceSession
 
 #: How often a state is asked for while waiting for it to change. Asking is a local command.
 POLL_SECONDS = 0.2
+#: How often access is asked for while a cluster is being powered on, which may take a driver several commands.
+STARTING_POLL_SECONDS = 0.5
 
 
 async def read_power(session: InstanceSession) -> PowerReading:
@@ -69,10 +71,49 @@ async def verify_off(session: InstanceSession) -> PowerReading:
     return reading
 
 
-async def power_on(session: InstanceSession) -> None:
-    """Turn the cluster on; already on is success. A driver's success proves nothing, see ``wait_for_api``."""
+@asynccontextmanager
+async def powering_on(session: InstanceSession) -> AsyncIterator[asyncio.Task[None]]:
+    """Turn the cluster on beside what is done with it meanwhile; already on is success.
+
+    Each attempt does so, as an earlier one may have been ended in the midst of it. Whatever fails inside, the cluster
+    is whole at the end; only a cancelled attempt ends the driver's power-on as well.
+    """
+    starting = asyncio.create_task(_start(session))
+    try:
+        yield starting
+    except ServiceError:
+        await asyncio.wait({starting})
+        raise
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+async def _start(session: InstanceSession) -> None:
     async with _bounded(session, "power on"):
         await session.world.clusters.start(session.instance)
+
+
+async def power_on(session: InstanceSession, starting: asyncio.Task[None]) -> None:
+    """Wait until the API server answers, or the driver is done, which k3d is some eight seconds later."""
+    while not starting.done() and not await _answers_already(session):
+        await asyncio.wait({starting}, timeout=STARTING_POLL_SECONDS)
+    if starting.done():
+        await starting
+
+
+async def finish_power_on(starting: asyncio.Task[None]) -> None:
+    """Wait until the driver is done, too. Its success proves nothing of the API, see ``wait_for_api``."""
+    await starting
+
+
+async def _answers_already(session: InstanceSession) -> bool:
+    """Whether a cluster that is being powered on can be used; that there is no access yet says nothing."""
+    with suppress(ServiceError):
+        if await (await session.kube()).ready():
+            return True
+    await session.forget_access()
+    return False
 
 
 async def wait_for_api(session: InstanceSession) -> None:

@@ -5,9 +5,17 @@ from app.errors import RestoreFailed, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.checking import MOST_LISTED
-from app.workflows.identity import identify_and_decide, note_restore_pending, was_on
+from app.workflows.identity import identify_and_decide, note_restore_pending
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
-from app.workflows.power import power_on, read_power, refuse_half_off, require_running, wait_for_api
+from app.workflows.power import (
+    finish_power_on,
+    power_on,
+    powering_on,
+    read_power,
+    refuse_half_off,
+    require_running,
+    wait_for_api,
+)
 from app.workflows.records import list_other_backups
 from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
@@ -20,12 +28,21 @@ async def start_instance(request: StartRequest, session: InstanceSession, journa
     """Power the cluster on and bring back what the newest proven backup has and the cluster has not."""
     before = await journal.step(read_power, session)
     refuse_half_off(session, before)
-    if before.state is not PowerState.RUNNING:
-        await journal.step(note_restore_pending, session, before)
-        await journal.step(power_on, session)
+    if before.state is PowerState.RUNNING:
+        return await use(request, session, journal, was_running=True)
+    await journal.step(note_restore_pending, session, before)
+    async with powering_on(session) as starting:
+        await journal.step(power_on, session, starting)
+        result = await use(request, session, journal, was_running=False)
+        await journal.step(finish_power_on, starting)
+    return result
+
+
+async def use(request: StartRequest, session: InstanceSession, journal: Journal, *, was_running: bool) -> StartResult:
+    """What follows as soon as the API server answers."""
     await journal.step(wait_for_api, session)
     wish = await journal.step(choose_for_start, session, request)
-    return await bring_back(wish, session, journal, was_running=was_on(before))
+    return await bring_back(wish, session, journal, was_running=was_running)
 
 
 async def restore_instance(request: RestoreRequest, session: InstanceSession, journal: Journal) -> StartResult:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 SANDBOX_POWER = Path(__file__).with_name("sandbox_power.py")
+MOST_SECONDS = 60
 SOCKET = "unix:///var/run/docker.sock"
 NO_DAEMON = {
     "down": f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?",
@@ -68,6 +69,14 @@ class Machine:
         """What the real program spends its time with, scaled down."""
         time.sleep(seconds * self.world["pace"])
 
+    def hold_balancer(self) -> None:
+        """Until a test lets go of it, or for ever; or fail."""
+        if (failure := self.trouble("balancer fails")) is not None:
+            fatal(failure)
+        until = time.monotonic() + MOST_SECONDS
+        while (file := self.trouble("balancer waits for")) and not Path(file).exists() and time.monotonic() < until:
+            time.sleep(0.02)
+
     def nodes(self, cluster: str, *, tools: bool = False) -> list[dict[str, Any]]:
         """Containers of a cluster, the load balancer first."""
         found = [node for node in self.containers.values() if node["cluster"] == cluster]
@@ -75,8 +84,8 @@ class Machine:
 
     def power(self, node: dict[str, Any], status: str, code: int = 0, *, drain: bool = False) -> None:
         """Switch a container and note when."""
-        if node["role"] == "server":
-            self.sandbox("start" if status == "running" else "stop", node["cluster"], str(drain).lower())
+        if node["role"] == "server" and status != "running":
+            self.sandbox("stop", node["cluster"], str(drain).lower())
         with self._file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # Read again: k3d knows no lock, so another one may have switched another container meanwhile.
@@ -88,6 +97,8 @@ class Machine:
                 node["port"] = self.port_behind(node)
             self.world["containers"][node["name"]] = node
             self._write()
+        if node["role"] == "server" and status == "running":
+            self.sandbox("start", node["cluster"], str(drain).lower())
 
     def remove(self, name: str) -> dict[str, Any] | None:
         """A container that is gone, if there was one."""
@@ -112,7 +123,9 @@ class Machine:
         if (state_dir := self.world["sandbox"]) is None:
             return None
         command = [sys.executable, str(SANDBOX_POWER), state_dir, verb, cluster.removeprefix("kecs-"), *arguments]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        # In a session of its own: Docker's containers do not end with the k3d that started them.
+        played = subprocess.run(command, check=True, stdout=subprocess.PIPE, start_new_session=True)
+        return json.loads(played.stdout)
 
     def _write(self) -> None:
         """Whole or not at all, since another program may be reading."""
@@ -124,7 +137,7 @@ class Machine:
         """End as k3d does when Docker cannot be reached."""
         cause = NO_DAEMON.get(self.world["daemon"])
         if self.world["daemon"] == "hanging":
-            time.sleep(60)
+            time.sleep(MOST_SECONDS)
         if cause:
             message = frame + LIST_FRAME.format(label=label, cause=cause)
             if then:
@@ -167,17 +180,23 @@ def cluster_start(machine: Machine, name: str, *_: str) -> None:
     if (failure := machine.trouble("start fails")) is not None:
         fatal(failure)
     servers = [node for node in nodes if node["role"] == "server"]
-    if all(node["status"] != "exited" for node in servers):
+    fresh = any(node["status"] == "exited" for node in servers)
+    if not fresh:
         log(INFO, "All servers already running.")
     for node in [*servers, *(node for node in nodes if node["role"] == "loadbalancer")]:
         if node["status"] == "exited":
             log(INFO, f"Starting node '{node['name']}'")
             machine.wait(6.0 if node["role"] == "loadbalancer" else 0.6)
+            if node["role"] == "loadbalancer":
+                machine.hold_balancer()
             machine.power(node, machine.trouble("start leaves") or "running")
     helper = machine.remove(f"k3d-{name}-tools")
     if helper is not None and helper["status"] == "exited":
         at = f"node '{helper['name']}'"
         fatal(f"Failed to add one or more helper nodes: runtime failed to start {at}: Didn't find container for {at}")
+    if fresh:
+        log(INFO, "Injecting records for hostAliases (incl. host.k3d.internal) into CoreDNS configmap...")
+        machine.wait(1.7)
     log(INFO, f"Started cluster '{name}'")
 
 
@@ -244,6 +263,7 @@ def _inspected(node: dict[str, Any]) -> dict[str, Any]:
 
 def docker_kill(machine: Machine, *names: str) -> None:
     """Each by itself; one that does not run is an error, and the others are killed all the same."""
+    machine.wait(0.4)
     code = 0
     for name in names:
         node = machine.containers[name]
