@@ -17,6 +17,16 @@ async def test_a_status_has_its_own_address(world: World, namespace: str) -> Non
     assert answer.json["metadata"]["generation"] == 1
 
 
+async def test_a_deployments_annotations_are_written_with_its_status(world: World, namespace: str) -> None:
+    """As its controller does with the revision; labels are not, and the generation stays."""
+    await world.kube.create(DEPLOYMENTS, deployment("one", paused=True), namespace)
+    patch = {"metadata": {"annotations": {"seen": "yes"}, "labels": {"seen": "yes"}}}
+    answer = await send(world, "PATCH", DEPLOYMENTS.path(namespace, "one", "status"), patch, MERGE)
+    metadata = answer.json["metadata"]
+    assert (metadata["annotations"]["seen"], metadata["generation"]) == ("yes", 1)
+    assert "seen" not in metadata.get("labels", {})
+
+
 async def test_a_status_is_not_written_with_the_object(world: World, namespace: str) -> None:
     """A patch of a Deployment leaves its status alone."""
     await world.kube.create(DEPLOYMENTS, deployment("one", paused=True), namespace)

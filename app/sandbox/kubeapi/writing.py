@@ -255,7 +255,7 @@ def _carried_over(kind: Kind, before: Record, proposed: Object, subresource: str
     metadata = proposed["metadata"]
     _check_identity(kind, before, metadata, patching=options.patching)
     if subresource:
-        return _only_subresource(before, proposed, subresource)
+        return _only_subresource(kind, before, proposed, subresource)
     for field in (*_SERVER_FIELDS, "namespace", "name"):
         metadata.pop(field, None)
         if field in before.metadata:
@@ -291,7 +291,7 @@ def _check_identity(kind: Kind, before: Record, metadata: Object, *, patching: b
         raise conflict(kind.resource, before.key.name, why)
 
 
-def _only_subresource(before: Record, proposed: Object, subresource: str) -> Object:
+def _only_subresource(kind: Kind, before: Record, proposed: Object, subresource: str) -> Object:
     after = copy_of(before.obj)
     if subresource == "finalize":
         after.setdefault("spec", {})["finalizers"] = entries(mapping(proposed, "spec"), "finalizers")
@@ -299,6 +299,11 @@ def _only_subresource(before: Record, proposed: Object, subresource: str) -> Obj
         after["status"] = proposed["status"]
     else:
         after.pop("status", None)
+    if subresource == "status" and kind.storage == "deployments.apps":
+        # Its controller notes the revision there, so that no new generation comes of it.
+        after["metadata"].pop("annotations", None)
+        if annotations := proposed["metadata"].get("annotations"):
+            after["metadata"]["annotations"] = annotations
     return after
 
 

@@ -63,7 +63,8 @@ async def reconcile_deployment(state: ClusterState, deployment: Object) -> None:
         if replica_set["spec"].get("replicas") != wanted:
             await state.patch(REPLICA_SETS, replica_set, {"spec": {"replicas": wanted}})
     if REVISION_ANNOTATION not in annotations_of(deployment):
-        await state.patch(DEPLOYMENTS, deployment, {"metadata": {"annotations": {REVISION_ANNOTATION: "1"}}})
+        noted = {"metadata": {"annotations": {REVISION_ANNOTATION: "1"}}}
+        await state.patch(DEPLOYMENTS, deployment, noted, status=True)
     ready = sum((replica_set.get("status") or {}).get("readyReplicas", 0) for replica_set in owned)
     await _set_counts(state, DEPLOYMENTS, deployment, spec.get("replicas", 1), ready)
 
