@@ -15,7 +15,8 @@ from tests.contract.world import World
 
 VELERO = "velero"
 SECONDS = 60
-_TERMINAL = {"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
+#: Phases that are final.
+TERMINAL = {"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
 _numbers = count(1)
 
 Object = dict[str, Any]
@@ -46,7 +47,7 @@ async def _run(world: World, resource: Resource, name: str, spec: Object) -> Obj
 async def ended(world: World, resource: Resource, name: str) -> Object:
     """Once its phase is one of the four that are final."""
     found = await world.kube.wait_for(
-        resource, name, VELERO, lambda one: one is not None and phase(one) in _TERMINAL, timeout_seconds=SECONDS
+        resource, name, VELERO, lambda one: one is not None and phase(one) in TERMINAL, timeout_seconds=SECONDS
     )
     assert found is not None
     return found
