@@ -41,6 +41,7 @@ async def answers(url: str | None) -> bool:
 async def test_waking_publishes_an_address_that_answers(product: Product) -> None:
     """And says it in the job's result."""
     job = await product.service.run(f"/instances/{NAME}/stack/wake")
+    assert job["status"] == "succeeded", job["error"]
     assert job["result"]["s3_url"] == await published(product)
     assert await answers(job["result"]["s3_url"])
 

@@ -23,9 +23,13 @@ async def tasks_of(product: Product) -> dict[str, dict[str, Any]]:
     }
 
 
-def phases(tasks: dict[str, dict[str, Any]]) -> set[str]:
-    """Of all of them."""
-    return {task["status"]["phase"] for task in tasks.values()}
+async def until_phase(product: Product, phase: str) -> None:
+    """Wait until all of them are in it: no job waits for tasks, which may take as long as they like to begin."""
+
+    async def so() -> bool:
+        return {task["status"]["phase"] for task in (await tasks_of(product)).values()} == {phase}
+
+    await eventually(so)
 
 
 async def test_tasks_that_the_power_off_ended_run_once_more(product: Product) -> None:
@@ -35,8 +39,8 @@ async def test_tasks_that_the_power_off_ended_run_once_more(product: Product) ->
     job = await product.start()
     assert job["result"]["action"] == "repair"
     assert {name.removeprefix("pods ") for name in job["result"]["restored"]["rerun_tasks"]} == before.keys()
-    after = await tasks_of(product)
-    assert (after.keys(), phases(after)) == (before.keys(), {"Running"})
+    await until_phase(product, "Running")
+    assert (await tasks_of(product)).keys() == before.keys()
     survived = await product.pods()
     assert {name for name in pods if survived.get(name) != pods[name]} == before.keys()
 
@@ -48,16 +52,12 @@ async def test_tasks_are_left_ended_when_that_is_asked_for(product: Product) -> 
     job = await product.start(rerun_tasks="skip")
     assert {name.removeprefix("pods ") for name in job["result"]["restored"]["tasks_not_run"]} == before.keys()
     assert "wake-stack" not in await product.steps(job)
-
-    async def all_ended() -> bool:
-        return phases(await tasks_of(product)) == {"Failed"}
-
-    await eventually(all_ended)
+    await until_phase(product, "Failed")
     after = await tasks_of(product)
     assert {task["metadata"]["uid"] for task in after.values()} == {task["metadata"]["uid"] for task in before.values()}
     later = await product.start(mode="always")
     assert {name.removeprefix("pods ") for name in later["result"]["restored"]["rerun_tasks"]} == before.keys()
-    assert phases(await tasks_of(product)) == {"Running"}
+    await until_phase(product, "Running")
 
 
 async def test_tasks_can_be_left_out_of_a_cluster_made_anew(products: Products) -> None:
