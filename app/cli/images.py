@@ -5,7 +5,7 @@ These commands run Docker's client themselves, since the machine that saves may 
 
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from app.cli.options import AsJson
 from app.cli.printing import print_json, print_table
 from app.cli.read_settings import read_settings
 
+if TYPE_CHECKING:
+    from app.velero.images import Image
+
 images_app = typer.Typer(help="List Velero's and MinIO's images, or carry them to a machine without a network.")
 Archive = Annotated[Path, typer.Argument(metavar="FILE", help="The archive.", show_default=False)]
 
@@ -21,9 +24,7 @@ Archive = Annotated[Path, typer.Argument(metavar="FILE", help="The archive.", sh
 @images_app.command("list")
 def list_images(*, as_json: AsJson = False) -> None:
     """Show every image, and the variable that names another one."""
-    from app.velero.images import images
-
-    found = images(read_settings().stack.images)
+    found = _images()
     if as_json:
         print_json([{"role": i.role, "reference": i.reference, "setting": i.setting} for i in found])
     else:
@@ -33,7 +34,7 @@ def list_images(*, as_json: AsJson = False) -> None:
 @images_app.command()
 def save(archive: Archive) -> None:
     """Pull every image and write all of them into one archive."""
-    references = _references()
+    references = [image.reference for image in _images()]
     for reference in references:
         _docker("pull", reference)
     _docker("save", "--output", str(archive), *references)
@@ -48,10 +49,10 @@ def load(archive: Archive) -> None:
     _docker("load", "--input", str(archive))
 
 
-def _references() -> list[str]:
+def _images() -> "list[Image]":
     from app.velero.images import images
 
-    return [image.reference for image in images(read_settings().stack.images)]
+    return images(read_settings().stack.images)
 
 
 def _docker(*arguments: str) -> None:

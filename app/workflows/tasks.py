@@ -50,13 +50,7 @@ def wanted_objects(archive: Archive, rerun: RerunTasks) -> Callable[[ObjectKey],
 
 async def find_ended_tasks(session: InstanceSession, archive: Archive, *, power_was_off: bool) -> list[ObjectKey]:
     """Tasks of the backup that are there and that a power-off has ended, see ``was_ended``."""
-    tasks = tasks_of(archive)
-    pods = await _pods(session) if tasks else {}
-    return [
-        key
-        for key in tasks
-        if key in pods and was_ended(pods[key], archive.items[key].uid, power_was_off=power_was_off)
-    ]
+    return _ended(archive, await _pods_of(session, archive), power_was_off=power_was_off)
 
 
 async def remove_ended_tasks(session: InstanceSession, backup: str, *, power_was_off: bool) -> list[str]:
@@ -71,9 +65,8 @@ async def remove_ended_tasks(session: InstanceSession, backup: str, *, power_was
 async def list_rerun_tasks(session: InstanceSession, backup: str) -> list[str]:
     """Tasks that were brought back: they run once more from their beginning. Those that ran on are not among them."""
     archive = await read(session, backup)
-    tasks = tasks_of(archive)
-    pods = await _pods(session) if tasks else {}
-    return [str(key) for key in tasks if key in pods and pods[key]["metadata"]["uid"] != archive.items[key].uid]
+    pods = await _pods_of(session, archive)
+    return [str(key) for key, pod in pods.items() if pod["metadata"]["uid"] != archive.items[key].uid]
 
 
 async def list_tasks_not_run(
@@ -83,8 +76,8 @@ async def list_tasks_not_run(
     if rerun == "keep":
         return []
     archive = await read(session, backup)
-    ended = await find_ended_tasks(session, archive, power_was_off=power_was_off)
-    pods = await _pods(session)
+    pods = await _pods_of(session, archive)
+    ended = _ended(archive, pods, power_was_off=power_was_off)
     return [str(key) for key in tasks_of(archive) if key in ended or key not in pods]
 
 
@@ -113,6 +106,17 @@ async def list_duplicate_tasks(session: InstanceSession, backup: str) -> list[st
         and key.name.startswith(DUPLICATE_PREFIX)
         and key.name.removeprefix(DUPLICATE_PREFIX) in tasks
     ]
+
+
+async def _pods_of(session: InstanceSession, archive: Archive) -> dict[ObjectKey, dict[str, Any]]:
+    """The backup's tasks that are there, in its order; without any, nobody is asked."""
+    tasks = tasks_of(archive)
+    pods = await _pods(session) if tasks else {}
+    return {key: pods[key] for key in tasks if key in pods}
+
+
+def _ended(archive: Archive, pods: dict[ObjectKey, dict[str, Any]], *, power_was_off: bool) -> list[ObjectKey]:
+    return [key for key, pod in pods.items() if was_ended(pod, archive.items[key].uid, power_was_off=power_was_off)]
 
 
 async def _pods(session: InstanceSession) -> dict[ObjectKey, dict[str, Any]]:
