@@ -1,13 +1,11 @@
 """Choosing the backup a restore uses, and reading it."""
 
-import asyncio
 from collections.abc import Sequence
 
 from app.errors import BackupNotProven, ServiceError
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.journal import Journal
 from app.jobs.models import BackupRecord
-from app.proof.archive import Archive, read_archive
 from app.proof.evidence import find_proof
 from app.proof.index import find_index
 from app.proof.models import ObjectKey
@@ -90,8 +88,3 @@ def lost_by_falling_back(directory: InstanceDirectory, newer: str, older: str) -
 def ours_to_restore(key: ObjectKey) -> bool:
     """Everything but KECS's own webhook configuration, which KECS makes anew with its own certificate."""
     return not (key.resource in WEBHOOK_KINDS and key.name == KECS_WEBHOOK)
-
-
-async def read(session: InstanceSession, backup: str) -> Archive:
-    """The index of a backup's archive."""
-    return await asyncio.to_thread(read_archive, await session.archive(backup))

@@ -2,7 +2,6 @@
 
 from app.jobs.journal import Journal
 from app.proof.comparison import ContentComparison, compare_with_backup
-from app.workflows.archives import read
 from app.workflows.outcomes import Comparison, DifferingObject, NotRestorable
 from app.workflows.requests import RerunTasks
 from app.workflows.tasks import wanted_objects
@@ -13,7 +12,7 @@ MOST_LISTED = 200
 
 async def compare_content(session: InstanceSession, backup: str, rerun: RerunTasks) -> Comparison:
     """The whole backup against the cluster, but for tasks that were left out on purpose."""
-    wanted = wanted_objects(await read(session, backup), rerun)
+    wanted = wanted_objects(await session.index(backup), rerun)
     return as_outcome(await compare_with_backup(await session.kube(), await session.archive(backup), wanted))
 
 

@@ -6,7 +6,7 @@ from app.jobs.journal import Journal, age_seconds
 from app.proof.comparison import compare_with_backup, find_missing
 from app.proof.index import find_index
 from app.velero.restoring import repair_spec
-from app.workflows.archives import choose_backup, read
+from app.workflows.archives import choose_backup
 from app.workflows.checking import MOST_LISTED, clear_outstanding, compare_content, settle_outstanding
 from app.workflows.outcomes import Presence, RestoreOutcome
 from app.workflows.requests import RerunTasks, RestoreOptions
@@ -89,7 +89,7 @@ async def restore_missing(
     session: InstanceSession, journal: Journal, backup: str, prefix: str, rerun: RerunTasks
 ) -> list[str]:
     """Restore by name what the backup has and the cluster has not; gives what was missing."""
-    wanted = wanted_objects(await read(session, backup), rerun)
+    wanted = wanted_objects(await session.index(backup), rerun)
     outcome = await compare_with_backup(await session.kube(), await session.archive(backup), wanted)
     if outcome.missing:
         await run_restore(session, journal, f"{prefix}-1", repair_spec(backup, outcome.missing))

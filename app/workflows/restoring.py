@@ -13,7 +13,7 @@ from app.velero.restoring import (
     update_deployments_spec,
     webhooks_spec,
 )
-from app.workflows.archives import choose_backup, ours_to_restore, read
+from app.workflows.archives import choose_backup, ours_to_restore
 from app.workflows.checking import compare_content, settle_outstanding
 from app.workflows.kecs_server import hold_kecs_server, release_kecs_server
 from app.workflows.outcomes import Decision, RestoredWebhooks, RestoreOutcome
@@ -85,7 +85,7 @@ async def restore_everything(
     session: InstanceSession, journal: Journal, backup: str, prefix: str, rerun: RerunTasks
 ) -> int:
     """Everything but webhook configurations; what a controller of the backup will make is left to it."""
-    archive = await read(session, backup)
+    archive = await session.index(backup)
     left = [*left_to_controllers(archive), *left_out_tasks(archive, rerun)]
     plan = everything_spec(backup, left, velero_namespace=session.settings.stack.namespace)
     return await run_restore(session, journal, f"{prefix}-1", plan)
@@ -120,7 +120,7 @@ def _keep_overwritten(session: InstanceSession, prefix: str, key: ObjectKey, liv
 
 async def restore_webhooks(session: InstanceSession, journal: Journal, backup: str, prefix: str) -> RestoredWebhooks:
     """Webhook configurations last, and only those that would not reject everything."""
-    archive = await read(session, backup)
+    archive = await session.index(backup)
     wanted = [key for key in archive.items if key.resource in WEBHOOK_KINDS and ours_to_restore(key)]
     ready, left_out = await ready_webhooks(session, await session.archive(backup), set(wanted))
     plan = webhooks_spec(backup, ready)

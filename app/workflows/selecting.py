@@ -11,7 +11,7 @@ from app.proof.comparison import compare_with_backup
 from app.proof.models import ObjectKey
 from app.velero.restoring import selective_restore_spec
 from app.velero.selectors import parse_selector, selects
-from app.workflows.archives import ours_to_restore, read
+from app.workflows.archives import ours_to_restore
 from app.workflows.checking import as_outcome
 from app.workflows.outcomes import Comparison, RestoreOutcome
 from app.workflows.requests import RestoreOptions
@@ -38,7 +38,7 @@ async def restore_selection(
     session: InstanceSession, journal: Journal, backup: str, prefix: str, wish: RestoreOptions
 ) -> int:
     """The part that was asked for; gives the number of objects made."""
-    archive = await read(session, backup)
+    archive = await session.index(backup)
     plan = selective_restore_spec(
         backup,
         namespaces=wish.namespaces,

@@ -11,7 +11,7 @@ from typing import Any
 from app.kubernetes.resources import PODS
 from app.proof.archive import Archive
 from app.proof.models import ObjectKey
-from app.workflows.archives import ours_to_restore, read
+from app.workflows.archives import ours_to_restore
 from app.workflows.requests import RerunTasks, RestoreOptions
 from app.workflows.world import InstanceSession
 
@@ -55,7 +55,7 @@ async def find_ended_tasks(session: InstanceSession, archive: Archive, *, power_
 
 async def remove_ended_tasks(session: InstanceSession, backup: str, *, power_was_off: bool) -> list[str]:
     """Make room for them to be brought back and run once more; removed already is success."""
-    ended = await find_ended_tasks(session, await read(session, backup), power_was_off=power_was_off)
+    ended = await find_ended_tasks(session, await session.index(backup), power_was_off=power_was_off)
     kube = await session.kube()
     for key in ended:
         await kube.delete(PODS, key.name, key.namespace, grace_seconds=0)
@@ -64,7 +64,7 @@ async def remove_ended_tasks(session: InstanceSession, backup: str, *, power_was
 
 async def list_rerun_tasks(session: InstanceSession, backup: str) -> list[str]:
     """Tasks that were brought back: they run once more from their beginning. Those that ran on are not among them."""
-    archive = await read(session, backup)
+    archive = await session.index(backup)
     pods = await _pods_of(session, archive)
     return [str(key) for key, pod in pods.items() if pod["metadata"]["uid"] != archive.items[key].uid]
 
@@ -75,7 +75,7 @@ async def list_tasks_not_run(
     """Tasks that were left out and are not there, or have ended: one that the power-off did not end runs on."""
     if rerun == "keep":
         return []
-    archive = await read(session, backup)
+    archive = await session.index(backup)
     pods = await _pods_of(session, archive)
     ended = _ended(archive, pods, power_was_off=power_was_off)
     return [str(key) for key in tasks_of(archive) if key in ended or key not in pods]
@@ -98,7 +98,7 @@ def was_ended(pod: dict[str, Any], uid: str, *, power_was_off: bool) -> bool:
 
 async def list_duplicate_tasks(session: InstanceSession, backup: str) -> list[str]:
     """Pods that KECS's own restoration made of tasks that the backup has brought back as well."""
-    tasks = {key.name for key in tasks_of(await read(session, backup))}
+    tasks = {key.name for key in tasks_of(await session.index(backup))}
     return [
         str(key)
         for key in await _pods(session)

@@ -13,6 +13,7 @@ from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
 from app.ports import Clusters
+from app.proof.archive import Archive, read_archive
 from app.settings import Settings
 from app.storage import layout
 from app.storage.s3 import S3Store
@@ -47,6 +48,7 @@ class InstanceSession:
         self._kube: KubeClient | None = None
         self._objects: S3Store | None = None
         self._archives: dict[str, Path] = {}
+        self._indexes: dict[str, Archive] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,10 +100,17 @@ class InstanceSession:
             self._archives[backup] = path
         return self._archives[backup]
 
+    async def index(self, backup: str) -> Archive:
+        """What that tarball holds, read to its end once per attempt."""
+        if backup not in self._indexes:
+            self._indexes[backup] = await asyncio.to_thread(read_archive, await self.archive(backup))
+        return self._indexes[backup]
+
     async def forget_access(self) -> None:
         """Close every connection; after a power change nothing of it is valid any more."""
         opened, self._opened = self._opened, AsyncExitStack()
         self._kube = None
         self._objects = None
         self._archives = {}
+        self._indexes = {}
         await opened.aclose()
