@@ -101,9 +101,9 @@ def wipe(name: str) -> None:
     with _locked(slot.directory):
         power.wall_off(slot)
         power.cut(slot)
-        record = slot.record()
+        successor = slot.record().successor()
         _forget(slot)
-        slot.write_record(Record.new(record.name, record.host_directory, owner=record.owner))
+        slot.write_record(successor)
 
 
 def delete(name: str) -> None:

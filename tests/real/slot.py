@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ DNS_ADDRESS = "10.96.0.10"
 NODE = "node"
 #: Where the node sees the host directory; another path than on the host, so that nobody takes one for the other.
 NODE_PATH = "/mnt/data"
+API_PORTS = range(20000, 30000)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,12 @@ class Record:
     @classmethod
     def new(cls, name: str, host_directory: str, *, owner: int | None) -> "Record":
         """A cluster that never ran."""
-        return cls(name, host_directory, random.randrange(20000, 30000), owner)  # noqa: S311 - only to differ
+        return cls(name, host_directory, random.choice(API_PORTS), owner)  # noqa: S311 - only to differ
+
+    def successor(self) -> "Record":
+        """Another cluster of the same name and host directory; it never has the port of this one."""
+        others = [port for port in API_PORTS if port != self.api_port]
+        return replace(self, api_port=random.choice(others))  # noqa: S311 - only to differ
 
 
 @dataclass(frozen=True)
