@@ -48,6 +48,7 @@ class Database:
         self.url = url
         self.engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._written = asyncio.Event()
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
 
@@ -77,7 +78,15 @@ class Database:
 
     async def write(self, change: Callable[[Session], T]) -> T:
         """The result of ``change``, made in one transaction: committed at its end, rolled back by an exception."""
-        return await self._to_its_end(self._write, change)
+        try:
+            return await self._to_its_end(self._write, change)
+        finally:
+            written, self._written = self._written, asyncio.Event()
+            written.set()
+
+    def next_write(self) -> asyncio.Event:
+        """Set after the next write of this process. Take it before reading, and nothing is missed by waiting for it."""
+        return self._written
 
     async def check_writable(self) -> None:
         """Raise ``DatabaseError`` unless the write lock can be had; nothing is written, so it may be cancelled."""

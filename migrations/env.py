@@ -6,7 +6,9 @@ from alembic import context
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
-from app.jobs import models  # noqa: F401 - declares the tables
+from app.access import models as access  # noqa: F401 - declares tables, as do the next two
+from app.jobs import models as jobs  # noqa: F401
+from app.webhooks import models as webhooks  # noqa: F401
 
 
 def run(connection: Any) -> None:

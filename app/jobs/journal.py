@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TemporaryError
 from app.jobs.models import Job
-from app.jobs.repository import JobStore, now
+from app.jobs.queries import now
+from app.jobs.repository import JobStore
 from app.logs import bound
 
 P = ParamSpec("P")

@@ -1,37 +1,13 @@
 """The tables: jobs, their steps and events, and backups. Times are aware UTC everywhere."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Index, TypeDecorator, text
-from sqlmodel import JSON, Column, Field, SQLModel
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
 
+from app.columns import json_column, time_column
 from app.jobs.states import ACTIVE_SQL, JobStatus
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in and out; SQLite itself keeps no time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """To the database: a naive time is a mistake of ours."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """From the database."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-def _time(*, nullable: bool = True) -> Any:
-    return Column(UtcDateTime(), nullable=nullable)
-
-
-def _json(*, nullable: bool = True) -> Any:
-    return Column(JSON(none_as_null=True), nullable=nullable)
 
 
 class Job(SQLModel, table=True):
@@ -48,6 +24,7 @@ class Job(SQLModel, table=True):
             postgresql_where=text(ACTIVE_SQL),
         ),
         Index("job_by_instance", "instance", "id"),
+        Index("job_by_idempotency_key", "host", "idempotency_key", unique=True),
     )
 
     id: str = Field(primary_key=True, description="UUIDv7, so ids sort by time.")
@@ -55,20 +32,22 @@ class Job(SQLModel, table=True):
     instance: str
     host: str = Field(description="Only the service of this host runs the job.")
     status: str = Field(default=JobStatus.QUEUED)
-    request: dict[str, Any] = Field(sa_column=_json(nullable=False))
-    labels: dict[str, str] = Field(default_factory=dict, sa_column=_json(nullable=False))
-    result: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    warnings: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json(nullable=False))
+    request: dict[str, Any] = Field(sa_column=json_column(nullable=False))
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=json_column(nullable=False))
+    result: dict[str, Any] | None = Field(default=None, sa_column=json_column())
+    error: dict[str, Any] | None = Field(default=None, sa_column=json_column())
+    warnings: list[dict[str, Any]] = Field(default_factory=list, sa_column=json_column(nullable=False))
     step: str | None = None
-    progress: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    progress: dict[str, Any] | None = Field(default=None, sa_column=json_column())
     attempt: int = 0
     backup: str | None = None
-    created_at: datetime = Field(sa_column=_time(nullable=False))
-    started_at: datetime | None = Field(default=None, sa_column=_time())
-    finished_at: datetime | None = Field(default=None, sa_column=_time())
-    deadline_at: datetime = Field(sa_column=_time(nullable=False))
-    power_off_begun_at: datetime | None = Field(default=None, sa_column=_time())
+    created_at: datetime = Field(sa_column=time_column(nullable=False))
+    started_at: datetime | None = Field(default=None, sa_column=time_column())
+    finished_at: datetime | None = Field(default=None, sa_column=time_column())
+    deadline_at: datetime = Field(sa_column=time_column(nullable=False))
+    power_off_begun_at: datetime | None = Field(default=None, sa_column=time_column())
+    idempotency_key: str | None = Field(default=None, description="The caller's; a second request with it is this job.")
+    fingerprint: str | None = Field(default=None, description="SHA-256 of method, path and body sent with that key.")
 
 
 class JobStep(SQLModel, table=True):
@@ -79,10 +58,10 @@ class JobStep(SQLModel, table=True):
     job_id: str = Field(primary_key=True, foreign_key="job.id")
     key: str = Field(primary_key=True, description="Name, and the try where it is not the first: `create-backup#2`.")
     status: str
-    result: Any = Field(default=None, sa_column=_json())
-    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    started_at: datetime = Field(sa_column=_time(nullable=False))
-    finished_at: datetime | None = Field(default=None, sa_column=_time())
+    result: Any = Field(default=None, sa_column=json_column())
+    error: dict[str, Any] | None = Field(default=None, sa_column=json_column())
+    started_at: datetime = Field(sa_column=time_column(nullable=False))
+    finished_at: datetime | None = Field(default=None, sa_column=time_column())
 
 
 class JobEvent(SQLModel, table=True):
@@ -92,9 +71,9 @@ class JobEvent(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     job_id: str = Field(foreign_key="job.id", index=True)
-    at: datetime = Field(sa_column=_time(nullable=False))
+    at: datetime = Field(sa_column=time_column(nullable=False))
     type: str
-    data: dict[str, Any] = Field(sa_column=_json(nullable=False))
+    data: dict[str, Any] = Field(sa_column=json_column(nullable=False))
 
 
 class BackupRecord(SQLModel, table=True):
@@ -113,7 +92,7 @@ class BackupRecord(SQLModel, table=True):
     size_bytes: int | None = None
     items: int | None = None
     seconds: float | None = None
-    created_at: datetime = Field(sa_column=_time(nullable=False))
-    proven_at: datetime | None = Field(default=None, sa_column=_time())
-    deleted_at: datetime | None = Field(default=None, sa_column=_time())
-    proof: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    created_at: datetime = Field(sa_column=time_column(nullable=False))
+    proven_at: datetime | None = Field(default=None, sa_column=time_column())
+    deleted_at: datetime | None = Field(default=None, sa_column=time_column())
+    proof: dict[str, Any] | None = Field(default=None, sa_column=json_column())

@@ -1,61 +1,44 @@
-"""Every query on jobs and backups, each in a short transaction of its own."""
+"""Every query on jobs, each in a short transaction of its own."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 from uuid6 import uuid7
 
 from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
-from app.jobs.models import BackupRecord, Job, JobEvent, JobStep
+from app.jobs.backups import BackupStore
+from app.jobs.models import Job, JobEvent, JobStep
+from app.jobs.queries import now, reads, writes
 from app.jobs.states import ACTIVE, ENDED, JobStatus
+from app.jobs.telling import Tell, tell_nobody
 
 MOST_EVENTS = 1000
 #: Steps are written as plain statements: there are many of them, and the unit of work takes three times as long.
 _JOB, _STEP, _EVENT = (SQLModel.metadata.tables[model.__tablename__] for model in (Job, JobStep, JobEvent))
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Query = Callable[Concatenate["JobStore", Session, P], T]
-Method = Callable[Concatenate["JobStore", P], Awaitable[T]]
 
+@dataclass(frozen=True)
+class RequestKey:
+    """A caller's idempotency key, and what it was sent with."""
 
-def now() -> datetime:
-    """The time that goes into rows."""
-    return datetime.now(UTC)
-
-
-def reads(query: Query[P, T]) -> Method[P, T]:
-    """A query as a coroutine method: it is given the session it runs on, in a thread of the database's."""
-
-    @wraps(query)
-    async def method(store: "JobStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await store.database.read(lambda session: query(store, session, *args, **kwargs))
-
-    return method
-
-
-def writes(change: Query[P, T]) -> Method[P, T]:
-    """A change as a coroutine method: one transaction, which goes to its end even if its caller is cancelled."""
-
-    @wraps(change)
-    async def method(store: "JobStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await store.database.write(lambda session: change(store, session, *args, **kwargs))
-
-    return method
+    key: str
+    fingerprint: str
 
 
 class JobStore:
-    """The jobs of one host, and the backups of its instances."""
+    """The jobs of one host; ``backups`` are those of its instances."""
 
-    def __init__(self, database: Database, host: str) -> None:
+    def __init__(self, database: Database, host: str, tell: Tell = tell_nobody) -> None:
         self.database = database
         self.host = host
+        self.backups = BackupStore(database, host, tell)
+        self._tell = tell
 
     async def create(
         self,
@@ -64,6 +47,7 @@ class JobStore:
         request: dict[str, Any],
         deadline_at: datetime,
         labels: dict[str, str] | None = None,
+        key: RequestKey | None = None,
     ) -> Job:
         """Insert a queued job; the partial unique index refuses a second active one on the instance."""
         job = Job(
@@ -75,13 +59,15 @@ class JobStore:
             labels=labels or {},
             created_at=now(),
             deadline_at=deadline_at,
+            idempotency_key=key.key if key else None,
+            fingerprint=key.fingerprint if key else None,
         )
         try:
             await self._insert(job)
         except IntegrityError:
             active = await self.active_job(instance)
             if active is None:  # it ended between the insert and the look
-                return await self.create(kind, instance, request, deadline_at, labels)
+                return await self.create(kind, instance, request, deadline_at, labels, key)
             raise OperationInProgress(
                 f"job {active.id} ({active.type}) is active on instance {instance!r}",
                 remedy=f"Wait for it (GET /jobs/{active.id}?wait=30) or cancel it.",
@@ -95,6 +81,12 @@ class JobStore:
         session.add(job)
         session.flush()
         session.add(_event(job.id, "job.created", {"type": job.type, "instance": job.instance}))
+
+    @reads
+    def find_by_key(self, session: Session, key: str) -> Job | None:
+        """The job that was accepted under an idempotency key."""
+        query = select(Job).where(col(Job.host) == self.host, col(Job.idempotency_key) == key)
+        return session.execute(query).scalars().first()
 
     @reads
     def get(self, session: Session, job_id: str) -> Job:
@@ -147,7 +139,9 @@ class JobStore:
         if job.status in {JobStatus.QUEUED, JobStatus.RUNNING}:
             job.status = JobStatus.RUNNING
             job.attempt += counted
-            job.started_at = job.started_at or now()
+            if job.started_at is None:
+                job.started_at = now()
+                self._tell(session, "job.started", job, {})
             session.add(_event(job_id, "job.started", {"attempt": job.attempt}))
         return job
 
@@ -205,6 +199,9 @@ class JobStore:
             seconds = (step.finished_at - step.started_at).total_seconds()
             session.add(_step_ended(job_id, step.key, how, seconds=seconds, error=error))
         session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
+        self._tell(session, f"job.{status}", job, {})
+        if (restored := (result or {}).get("restored")) is not None:
+            self._tell(session, "restore.finished", job, {"backup": restored["backup"]})
 
     @writes
     def request_cancel(self, session: Session, job_id: str) -> Job:
@@ -269,30 +266,21 @@ class JobStore:
         rows.execute(insert(_EVENT).values(event.model_dump(exclude={"id"})))
 
     @reads
-    def events(self, session: Session, job_id: str, after: int = 0) -> Sequence[JobEvent]:
-        """Events with a higher id than ``after``, oldest first, at most a thousand at a time."""
-        query = (
-            select(JobEvent)
-            .where(col(JobEvent.job_id) == job_id, col(JobEvent.id) > after)
-            .order_by(col(JobEvent.id))
-            .limit(MOST_EVENTS)
-        )
+    def events(
+        self, session: Session, job_id: str | None, after: int = 0, instance: str | None = None
+    ) -> Sequence[JobEvent]:
+        """Events of one job or of all, with a higher id than ``after``, oldest first, at most a thousand at a time."""
+        query = select(JobEvent).where(col(JobEvent.id) > after).order_by(col(JobEvent.id)).limit(MOST_EVENTS)
+        if job_id is not None:
+            query = query.where(col(JobEvent.job_id) == job_id)
+        if instance is not None:
+            query = query.join(Job).where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()
-
-    @writes
-    def save_backup(self, session: Session, record: BackupRecord) -> None:
-        """Insert or replace the row of one backup."""
-        session.merge(record)
 
     @reads
-    def list_backups(self, session: Session, instance: str) -> Sequence[BackupRecord]:
-        """Every backup ever recorded of an instance, newest first."""
-        query = (
-            select(BackupRecord)
-            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
-            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
-        )
-        return session.execute(query).scalars().all()
+    def last_event_id(self, session: Session) -> int:
+        """The id of the newest event, 0 without any."""
+        return session.execute(select(func.max(JobEvent.id))).scalar() or 0
 
     @reads
     def finished_jobs(self, session: Session, instance: str | None) -> Sequence[Job]:
@@ -301,27 +289,6 @@ class JobStore:
         if instance is not None:
             query = query.where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()
-
-    @reads
-    def all_backups(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
-        """Every backup ever recorded, of one instance or of all; for statistics."""
-        query = select(BackupRecord)
-        if instance is not None:
-            query = query.where(col(BackupRecord.instance) == instance)
-        return session.execute(query).scalars().all()
-
-    @reads
-    def find_backup(self, session: Session, instance: str, name: str) -> BackupRecord | None:
-        """One backup that is not deleted, if it is known."""
-        record = session.get(BackupRecord, (self.host, instance, name))
-        return record if record is not None and record.status != "deleted" else None
-
-    @writes
-    def mark_deleted(self, session: Session, instance: str, name: str) -> None:
-        """Keep the row of a deleted backup as history."""
-        record = session.get(BackupRecord, (self.host, instance, name))
-        if record is not None:
-            record.status, record.deleted_at = "deleted", now()
 
 
 def _locked(session: Session, job_id: str) -> Job:

@@ -123,7 +123,7 @@ class Statistics:
         return generate_latest(registry).decode()
 
     async def _rows(self, instance: str | None) -> _Rows:
-        return _Rows(await self._store.finished_jobs(instance), await self._store.all_backups(instance))
+        return _Rows(await self._store.finished_jobs(instance), await self._store.backups.everywhere(instance))
 
 
 class _Collector:

@@ -95,7 +95,7 @@ async def create_backup(session: InstanceSession, journal: Journal, name: str, s
     ref = BackupRef(name=name, uid=backup.uid, created_at=datetime.now(UTC))
     await journal.record(backup=name)
     kind = "full" if scope.full else "partial"
-    await session.world.store.save_backup(unproven_record(session, ref, job_id=journal.job.id, scope=kind))
+    await session.world.store.backups.save(unproven_record(session, ref, job_id=journal.job.id, scope=kind))
     return ref
 
 

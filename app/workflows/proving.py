@@ -45,7 +45,7 @@ async def prove_backup(
     if proof.verdict != "proven":
         raise proof_failed(proof)
     record = proven_record(session.world, session.instance, proof, created_at=ref.created_at, job_id=journal.job.id)
-    await session.world.store.save_backup(record)
+    await session.world.store.backups.save(record)
     return ProofSummary.of(proof)
 
 

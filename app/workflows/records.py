@@ -66,15 +66,15 @@ def proven_record(
 async def recall_backups(world: World, instance: str) -> None:
     """Rows for what the host alone tells: kept proofs, and directories of backups where the store is MinIO."""
     directory = InstanceDirectory.open(world.settings.instances_directory, instance)
-    known = {record.name for record in await world.store.list_backups(instance)}
+    known = {record.name for record in await world.store.backups.list(instance)}
     for proof in await asyncio.to_thread(list_proofs, directory):
         if proof.verdict == "proven" and proof.backup not in known:
-            await world.store.save_backup(proven_record(world, instance, proof, created_at=proof.started_at))
+            await world.store.backups.save(proven_record(world, instance, proof, created_at=proof.started_at))
             known.add(proof.backup)
     for path in await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket):
         if path.name not in known:
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            await world.store.save_backup(_found(world, instance, path.name, scope="unknown", created_at=made_at))
+            await world.store.backups.save(_found(world, instance, path.name, scope="unknown", created_at=made_at))
 
 
 def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
@@ -85,11 +85,11 @@ def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
 
 async def note_bucket_backups(session: InstanceSession) -> set[str]:
     """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake."""
-    store, rows = await session.objects(), await session.world.store.list_backups(session.instance)
+    store, rows = await session.objects(), await session.world.store.backups.list(session.instance)
     known = {row.name for row in rows if row.status != "deleted" and row.scope != "unknown"}
     stored = {layout.backup_name_of(prefix) for prefix in await store.list_prefixes("backups/")}
     for name in sorted(stored - known):
-        await session.world.store.save_backup(await _of_bucket(session, store, name))
+        await session.world.store.backups.save(await _of_bucket(session, store, name))
     return stored
 
 
@@ -137,7 +137,7 @@ def _found(
 async def list_other_backups(session: InstanceSession) -> list[str]:
     """Backups of this instance that no start restores by itself, newest first; nothing is woken for it."""
     await recall_backups(session.world, session.instance)
-    rows = await session.world.store.list_backups(session.instance)
+    rows = await session.world.store.backups.list(session.instance)
     return [row.name for row in rows if row.status != "deleted"]
 
 

@@ -41,14 +41,14 @@ async def prune_backups(session: InstanceSession) -> list[str]:
         return []
     store = session.world.store
     records = [
-        record for record in await store.list_backups(session.instance) if record.instance_id == config.instance_id
+        record for record in await store.backups.list(session.instance) if record.instance_id == config.instance_id
     ]
     spared = {name for name in (config.restore_outstanding, config.restore_pending) if name}
     keep = config.policy.keep_last or session.settings.workflow.keep_last
     deleted = []
     for name in victims(records, keep, spared):
         await delete_backup(session, name)
-        await store.mark_deleted(session.instance, name)
+        await store.backups.mark_deleted(session.instance, name)
         delete_proof(session.directory, name)
         deleted.append(name)
     return deleted

@@ -93,12 +93,12 @@ class Operations:
     async def backups(self, name: str) -> Sequence[BackupRecord]:
         """The instance's backups, newest first, deleted ones included as history."""
         await self._status(name)
-        return await self._world.store.list_backups(name)
+        return await self._world.store.backups.list(name)
 
     async def backup(self, name: str, backup: str) -> tuple[BackupRecord, Proof | None]:
         """One backup with its proof, if it was ever proven on this host."""
         await self._status(name)
-        record = await self._world.store.find_backup(name, backup)
+        record = await self._world.store.backups.find(name, backup)
         if record is None:
             raise _backup_not_found(name, backup)
         return record, find_proof(self._directory(name), backup)
@@ -211,7 +211,7 @@ class Operations:
             raise outstanding_error(name, config.restore_outstanding)
 
     async def _known_backup(self, name: str, wish: RestoreOptions) -> None:
-        if wish.backup_id is not None and await self._world.store.find_backup(name, wish.backup_id) is None:
+        if wish.backup_id is not None and await self._world.store.backups.find(name, wish.backup_id) is None:
             raise _backup_not_found(name, wish.backup_id)
 
     def _directory(self, name: str) -> InstanceDirectory:
@@ -219,7 +219,7 @@ class Operations:
 
     async def _view(self, name: str, status: ClusterStatus) -> InstanceView:
         config = self._directory(name).load_config()
-        records = [record for record in await self._world.store.list_backups(name) if record.status != "deleted"]
+        records = [record for record in await self._world.store.backups.list(name) if record.status != "deleted"]
         proven = next((record for record in records if record.status == "proven" and record.scope == "full"), None)
         active = await self._world.store.active_job(name)
         outstanding = None

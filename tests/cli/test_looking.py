@@ -79,4 +79,4 @@ async def _record_backup(api: ServedApi) -> None:
         host="host-of-this-test", instance="demo", name=BACKUP, instance_id="i", scope="full", status="proven",
         size_bytes=2 * 1024**2, items=84, created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
-    await api.app.state.services.store.save_backup(record)
+    await api.app.state.services.store.backups.save(record)

@@ -5,7 +5,8 @@ import pytest
 from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
 from app.jobs.models import BackupRecord
-from app.jobs.repository import JobStore, now
+from app.jobs.queries import now
+from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from tests.jobs.conftest import make_job
 
@@ -94,7 +95,7 @@ async def test_a_deleted_backup_stays_as_history(store: JobStore) -> None:
     record = BackupRecord(
         host="here", instance="demo", name="b", instance_id="i", scope="full", status="proven", created_at=now()
     )
-    await store.save_backup(record)
-    await store.mark_deleted("demo", "b")
-    assert await store.find_backup("demo", "b") is None
-    assert [row.status for row in await store.list_backups("demo")] == ["deleted"]
+    await store.backups.save(record)
+    await store.backups.mark_deleted("demo", "b")
+    assert await store.backups.find("demo", "b") is None
+    assert [row.status for row in await store.backups.list("demo")] == ["deleted"]

@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.db import Database
 from app.jobs.models import BackupRecord
-from app.jobs.repository import JobStore, now
+from app.jobs.queries import now
+from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.jobs.statistics import Statistics
 from tests.jobs.conftest import make_job
@@ -23,7 +24,7 @@ async def stop(store: JobStore, status: JobStatus = JobStatus.SUCCEEDED, instanc
 async def back_up(store: JobStore, name: str, size_bytes: int, seconds: float, instance: str = "demo") -> None:
     """A proven backup."""
     at = now() + timedelta(seconds=seconds)
-    await store.save_backup(
+    await store.backups.save(
         BackupRecord(
             host=store.host, instance=instance, name=name, instance_id="i", scope="full", status="proven",
             size_bytes=size_bytes, seconds=seconds, created_at=at, proven_at=at,
@@ -78,7 +79,7 @@ async def test_a_deleted_backup_takes_no_space(store: JobStore) -> None:
     """But it remains in the counts of what was proven."""
     await back_up(store, "old", 10, 1)
     await back_up(store, "new", 20, 2)
-    await store.mark_deleted("demo", "old")
+    await store.backups.mark_deleted("demo", "old")
     summary = await Statistics(store).summary()
     assert (summary.storage_bytes, summary.backups["proven"]) == ({"demo": 20}, 2)
 

@@ -1,0 +1,60 @@
+"""Every query on backups, each in a short transaction of its own."""
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, col, select
+
+from app.db import Database
+from app.jobs.models import BackupRecord, Job
+from app.jobs.queries import now, reads, writes
+from app.jobs.telling import Tell, tell_nobody
+
+
+class BackupStore:
+    """The backups of one host's instances."""
+
+    def __init__(self, database: Database, host: str, tell: Tell = tell_nobody) -> None:
+        self.database = database
+        self.host = host
+        self._tell = tell
+
+    @writes
+    def save(self, session: Session, record: BackupRecord) -> None:
+        """Insert or replace the row of one backup; that a job has proven it is told once."""
+        before = session.get(BackupRecord, (record.host, record.instance, record.name))
+        news = record.status == "proven" and (before is None or before.status != "proven")
+        job = session.get(Job, record.job_id) if news and record.job_id else None
+        session.merge(record)
+        if job is not None:
+            self._tell(session, "backup.proven", job, {"backup": record.name, "size_bytes": record.size_bytes})
+
+    @reads
+    def list(self, session: Session, instance: str) -> Sequence[BackupRecord]:
+        """Every backup ever recorded of an instance, newest first."""
+        query = (
+            select(BackupRecord)
+            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
+            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
+        )
+        return session.execute(query).scalars().all()
+
+    @reads
+    def everywhere(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
+        """Every backup ever recorded, of one instance or of all; for statistics."""
+        query = select(BackupRecord)
+        if instance is not None:
+            query = query.where(col(BackupRecord.instance) == instance)
+        return session.execute(query).scalars().all()
+
+    @reads
+    def find(self, session: Session, instance: str, name: str) -> BackupRecord | None:
+        """One backup that is not deleted, if it is known."""
+        record = session.get(BackupRecord, (self.host, instance, name))
+        return record if record is not None and record.status != "deleted" else None
+
+    @writes
+    def mark_deleted(self, session: Session, instance: str, name: str) -> None:
+        """Keep the row of a deleted backup as history."""
+        record = session.get(BackupRecord, (self.host, instance, name))
+        if record is not None:
+            record.status, record.deleted_at = "deleted", now()
