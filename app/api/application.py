@@ -12,6 +12,7 @@ from app.api import backups, instances, jobs, problems, service_info, statistics
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
 from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies, check_binding
+from app.api.revalidation import Revalidation
 from app.errors import ServiceError
 from app.settings import Settings
 
@@ -67,6 +68,7 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             Middleware(InternalErrors),
             Middleware(LocalCallersOnly, allowed_hosts=settings.server.allowed_hosts),
             Middleware(SmallJsonBodies),
+            Middleware(Revalidation),
         ],
     )
     for module in (instances, backups, jobs, statistics, service_info):

@@ -1,14 +1,17 @@
 """What routes ask for: the running services, what the caller prefers, and a body without fields not built yet."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 
+from app.api.replay import KeysInFlight, check_replay, request_key
 from app.api.schemas import JobView
 from app.errors import NotSupported
 from app.jobs.models import Job
+from app.jobs.repository import RequestKey
 from app.jobs.states import ENDED
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class Services:
     reconciler: "Reconciler"
     operations: "Operations"
     statistics: "Statistics"
+    keys_in_flight: KeysInFlight = field(default_factory=KeysInFlight)
 
 
 def running_services(request: Request) -> Services:
@@ -52,32 +56,45 @@ class AcceptedAnswer:
 
     services: Services
     response: Response
+    key: RequestKey | None
     wait_seconds: int | None
 
-    async def to(self, job: Job) -> JobView:
-        """The job's document; sets status and headers of the answer."""
+    async def to(self, submit: Callable[["Operations"], Awaitable[Job]]) -> JobView:
+        """Submit, unless the caller's key has done so before, and give the job; sets status and headers."""
+        job = await self._accepted(submit)
         if self.wait_seconds is not None:
             seconds = min(self.wait_seconds, self.services.settings.server.max_wait_seconds)
             job = await self.services.reconciler.wait(job.id, seconds)
             self.response.headers["Preference-Applied"] = f"wait={seconds}"
         self.response.headers["Location"] = f"/jobs/{job.id}"
-        if job.status in ENDED:
+        if job.status in ENDED and self.wait_seconds is not None:
             self.response.status_code = 200
         else:
             self.response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return JobView.of(job)
 
+    async def _accepted(self, submit: Callable[["Operations"], Awaitable[Job]]) -> Job:
+        async with self.services.keys_in_flight.accepting(self.key):
+            if self.key is not None:
+                job = await self.services.store.find_by_key(self.key.key)
+                if job is not None:
+                    check_replay(job, self.key)
+                    self.response.headers["Idempotency-Replayed"] = "true"
+                    return job
+            return await submit(self.services.operations.under(self.key))
+
 
 def accepted_answer(
     services: Running,
     response: Response,
+    key: Annotated[RequestKey | None, Depends(request_key)],
     prefer: Annotated[
         str | None, Header(description="RFC 7240: `wait=N` waits up to N seconds for the job's end.")
     ] = None,
 ) -> AcceptedAnswer:
     """What RFC 7240 lets the caller prefer; what cannot be understood is ignored, as it says."""
     found = [match for part in (prefer or "").split(",") if (match := _WAIT.match(part))]
-    return AcceptedAnswer(services, response, int(found[0][1]) if found else None)
+    return AcceptedAnswer(services, response, key, int(found[0][1]) if found else None)
 
 
 Accepted = Annotated[AcceptedAnswer, Depends(accepted_answer)]
@@ -104,17 +121,8 @@ NOT_BUILT = (
 )
 
 
-async def refuse_not_built(
-    request: Request,
-    idempotency_key: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> None:
+async def refuse_not_built(request: Request) -> None:
     """Refuse what is part of the API but not built yet: ignoring it would break a promise silently."""
-    if idempotency_key is not None:
-        raise NotSupported(
-            "replay by Idempotency-Key is not built yet",
-            remedy="Leave the header out: a second request while a job is active is refused with 409 naming that job.",
-            field="Idempotency-Key",
-        )
     document = await request.json() if await request.body() else {}
     for entry in NOT_BUILT:
         value = _at(document, entry.path)

@@ -43,6 +43,22 @@ class InvalidPageToken(ServiceError):
     code, status, title = "invalid-page-token", 422, "The page token is not valid"
 
 
+class InvalidCursor(ServiceError):
+    code, status, title = "invalid-cursor", 422, "The cursor is not valid"
+
+
+class InvalidIdempotencyKey(ServiceError):
+    code, status, title = "invalid-idempotency-key", 400, "The idempotency key is not valid"
+
+
+class IdempotencyKeyReused(ServiceError):
+    code, status, title = "idempotency-key-reused", 422, "The idempotency key belongs to another request"
+
+
+class RequestInFlight(ServiceError):
+    code, status, title = "request-in-flight", 409, "A request with this idempotency key is being accepted"
+
+
 class RequestRefused(ServiceError):
     """A refusal by the HTTP framework that has no class of its own here."""
 

@@ -37,7 +37,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
+    # Kept by the caller alone, and asked about each time: ETags then spare the body.
+    "Cache-Control": "private, no-cache",
 }
 
 logger = logging.getLogger(__name__)

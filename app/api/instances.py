@@ -5,8 +5,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends
 
 from app.api.dependencies import Accepted, Running, refuse_not_built
-from app.api.errors import BodyTooLarge, InvalidRequest, MalformedBody, UnsupportedMediaType
+from app.api.errors import (
+    BodyTooLarge,
+    IdempotencyKeyReused,
+    InvalidIdempotencyKey,
+    InvalidRequest,
+    MalformedBody,
+    RequestInFlight,
+    UnsupportedMediaType,
+)
 from app.api.problems import declared
+from app.api.replay import refuse_key
 from app.api.schemas import InstanceList, JobView
 from app.db import DatabaseError
 from app.errors import (
@@ -40,17 +49,20 @@ _UNREADABLE = (ClusterCommandError, ClusterStateUnknown, DatabaseError)
 _ANY_INSTANCE = (InstanceNotFound, InvalidInstanceName, InvalidRequest, *_UNREADABLE)
 _BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidRequest, NotSupported)
 
+_KEYED = (InvalidIdempotencyKey, IdempotencyKeyReused, RequestInFlight)
+
 _JOB_HEADERS = {
     "Location": {"description": "The job's path.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds until a look is worth it.", "schema": {"type": "integer"}},
     "Preference-Applied": {"description": "The `Prefer` that was followed.", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {"description": "`true` for the job of an earlier request.", "schema": {"type": "string"}},
 }
 
 
 def _operation(*errors: type[ServiceError]) -> dict[str, Any]:
     """What all routes that accept a job have in common."""
     refusals = declared(
-        InstanceNotFound, InvalidInstanceName, ClusterAbsent, OperationInProgress, *errors, *_UNREADABLE
+        InstanceNotFound, InvalidInstanceName, ClusterAbsent, OperationInProgress, *_KEYED, *errors, *_UNREADABLE
     )
     return {
         "status_code": 202,
@@ -87,42 +99,41 @@ async def get_preflight(name: str, services: Running) -> PreflightView:
 
 @router.post("/instances/{name}/stop", **_operation_with_body(RestoreOutstanding, VeleroBackupRequired))
 async def stop_instance(
-    name: str, services: Running, answer: Accepted, body: Annotated[StopRequest, Body(default_factory=StopRequest)]
+    name: str, answer: Accepted, body: Annotated[StopRequest, Body(default_factory=StopRequest)]
 ) -> JobView:
     """Back up, prove the backup, then power off. Without a body: the defaults, which lose nothing."""
-    return await answer.to(await services.operations.submit_stop(name, body))
+    return await answer.to(lambda operations: operations.submit_stop(name, body))
 
 
 @router.post("/instances/{name}/start", **_operation_with_body(BackupNotFound, VeleroBackupRequired))
 async def start_instance(
-    name: str, services: Running, answer: Accepted, body: Annotated[StartRequest, Body(default_factory=StartRequest)]
+    name: str, answer: Accepted, body: Annotated[StartRequest, Body(default_factory=StartRequest)]
 ) -> JobView:
     """Power on and bring back what is not there any more."""
-    return await answer.to(await services.operations.submit_start(name, body))
+    return await answer.to(lambda operations: operations.submit_start(name, body))
 
 
 @router.post("/instances/{name}/backups", **_operation_with_body(RestoreOutstanding, InstanceNotRunning))
 async def back_up_instance(
-    name: str, services: Running, answer: Accepted, body: Annotated[BackupRequest, Body(default_factory=BackupRequest)]
+    name: str, answer: Accepted, body: Annotated[BackupRequest, Body(default_factory=BackupRequest)]
 ) -> JobView:
     """Make a proven backup; the instance keeps running."""
-    return await answer.to(await services.operations.submit_backup(name, body))
+    return await answer.to(lambda operations: operations.submit_backup(name, body))
 
 
 @router.post("/instances/{name}/restores", **_operation_with_body(BackupNotFound, InstanceNotRunning))
 async def restore_instance(
     name: str,
-    services: Running,
     answer: Accepted,
     body: Annotated[RestoreRequest, Body(default_factory=RestoreRequest)],
 ) -> JobView:
     """Restore a backup, or a part of it, into the running instance."""
-    return await answer.to(await services.operations.submit_restore(name, body))
+    return await answer.to(lambda operations: operations.submit_restore(name, body))
 
 
 @router.post(
     "/instances/{name}/restore-outstanding/accept",
-    dependencies=[Depends(refuse_not_built)],
+    dependencies=[Depends(refuse_key)],
     responses=declared(*_ANY_INSTANCE, *_BODY, NoRestoreOutstanding, OperationInProgress),
 )
 async def accept_outstanding_restore(
@@ -133,12 +144,12 @@ async def accept_outstanding_restore(
 
 
 @router.post("/instances/{name}/stack/wake", **_operation(InstanceNotRunning))
-async def wake_stack(name: str, services: Running, answer: Accepted) -> JobView:
+async def wake_stack(name: str, answer: Accepted) -> JobView:
     """Wake Velero and MinIO in the cluster, for people with the Velero CLI; they stay awake until put to sleep."""
-    return await answer.to(await services.operations.submit_stack(name, "wake"))
+    return await answer.to(lambda operations: operations.submit_stack(name, "wake"))
 
 
 @router.post("/instances/{name}/stack/sleep", **_operation(InstanceNotRunning))
-async def put_stack_to_sleep(name: str, services: Running, answer: Accepted) -> JobView:
+async def put_stack_to_sleep(name: str, answer: Accepted) -> JobView:
     """Scale Velero and MinIO in the cluster to zero."""
-    return await answer.to(await services.operations.submit_stack(name, "sleep"))
+    return await answer.to(lambda operations: operations.submit_stack(name, "sleep"))

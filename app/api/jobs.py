@@ -2,14 +2,15 @@
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api import live
 from app.api.dependencies import RETRY_AFTER_SECONDS, Running
-from app.api.errors import InvalidPageToken, InvalidRequest
+from app.api.errors import InvalidCursor, InvalidPageToken, InvalidRequest
 from app.api.problems import declared
 from app.api.schemas import EventView, JobPage, JobType, JobView
 from app.db import DatabaseError
@@ -74,15 +75,57 @@ async def get_job(
     return JobView.of(job)
 
 
-@router.get("/jobs/{job_id}/events", responses=declared(JobNotFound, InvalidRequest, DatabaseError))
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {live.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    204: {"description": "Nothing will happen any more (only for a stream)"},
+}
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_model=list[EventView],
+    responses=_STREAMED | declared(JobNotFound, InvalidRequest, InvalidCursor, DatabaseError),
+)
 async def list_job_events(
     job_id: str,
     services: Running,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The `id` of the last event already seen.")] = 0,
-) -> list[EventView]:
-    """What happened to the job, oldest first, at most a thousand events at a time."""
+    after: live.After = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    last_event_id: live.LastEventId = None,
+) -> Response | list[EventView]:
+    """What happened to the job, oldest first, at most a thousand events at a time.
+
+    With `Accept: text/event-stream` a live stream (SSE) that ends with the job: `curl -N -H 'Accept:
+    text/event-stream'`. Each message carries the event's `id`; send the last one seen as `Last-Event-ID` to go on.
+    """
     await services.store.get(job_id)
-    return [EventView.of(event) for event in await services.store.events(job_id, after)]
+    cursor = await live.read_cursor(services.store, after, last_event_id)
+    if live.wants_stream(accept):
+        return await live.Stream(services.store, job_id).answer(cursor or 0)
+    return [EventView.of(event) for event in await services.store.events(job_id, cursor or 0)]
+
+
+@router.get(
+    "/events",
+    response_model=list[EventView],
+    responses=_STREAMED | declared(InvalidRequest, InvalidCursor, DatabaseError),
+)
+async def list_events(
+    services: Running,
+    after: live.After = None,
+    instance: Annotated[str | None, Query(description="Only of this instance's jobs.")] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    last_event_id: live.LastEventId = None,
+) -> Response | list[EventView]:
+    """What happened to all jobs, oldest first, at most a thousand events at a time.
+
+    With `Accept: text/event-stream` a live stream (SSE) of what happens from now on, or after the cursor.
+    """
+    cursor = await live.read_cursor(services.store, after, last_event_id)
+    if live.wants_stream(accept):
+        begin = cursor if cursor is not None else await services.store.last_event_id()
+        return await live.Stream(services.store, instance=instance).answer(begin)
+    return [EventView.of(event) for event in await services.store.events(None, cursor or 0, instance)]
 
 
 @router.post(

@@ -21,6 +21,7 @@ from app.errors import (
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord, Job
 from app.jobs.reconciler import Reconciler
+from app.jobs.repository import RequestKey
 from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
 from app.proof.evidence import find_proof
@@ -49,9 +50,14 @@ from app.workflows.world import InstanceSession, World
 class Operations:
     """Every operation of the API; holds no state of its own."""
 
-    def __init__(self, world: World, reconciler: Reconciler) -> None:
+    def __init__(self, world: World, reconciler: Reconciler, key: RequestKey | None = None) -> None:
         self._world = world
         self._reconciler = reconciler
+        self._key = key
+
+    def under(self, key: RequestKey | None) -> "Operations":
+        """The same operations; the job that one of them accepts is found again by the caller's key."""
+        return Operations(self._world, self._reconciler, key)
 
     async def list_instances(self) -> list[InstanceView]:
         """Every instance that has a directory or a cluster, by name."""
@@ -163,7 +169,7 @@ class Operations:
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         # Only what was asked for: to say nothing means something else than to say the default.
         body = request.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        job = await self._world.store.create(kind, name, body, deadline, request.labels)
+        job = await self._world.store.create(kind, name, body, deadline, request.labels, self._key)
         self._reconciler.wake()
         return job
 

@@ -69,7 +69,7 @@ async def test_every_answer_carries_security_headers(client: httpx.AsyncClient, 
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert headers["cache-control"] == "no-store"
+    assert headers["cache-control"] == "private, no-cache"
 
 
 async def test_large_bodies_are_refused(client: httpx.AsyncClient) -> None:

@@ -121,12 +121,6 @@ async def test_fields_not_built_yet_are_refused(
     assert problem["remedy"]
 
 
-async def test_idempotency_keys_are_refused(client: httpx.AsyncClient) -> None:
-    """Replay safety is promised by that header and not built yet."""
-    response = await client.post("/instances/demo/stop", headers={"Idempotency-Key": "abc"})
-    assert problem_of(response, 422, "not-supported")["field"] == "Idempotency-Key"
-
-
 async def test_unexpected_errors_say_nothing_of_the_inside(api: ServedApi) -> None:
     """A crash in a route is a problem without the exception's text."""
     api.app.state.services = None
