@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from app.api import backups, instances, jobs, problems, service_info, statistics
@@ -50,14 +51,16 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             app.state.services = services
             yield
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs/static",
         title=TITLE,
         summary="Stop and start KECS instances without losing state",
         description=DESCRIPTION,
         version=version("kecs-state"),
         openapi_tags=TAGS,
         lifespan=lifespan,
-        redoc_url=None,
         redirect_slashes=False,
         # The guards refuse what the strict check is for, and `curl --data` without a type should work.
         strict_content_type=False,

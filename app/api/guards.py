@@ -25,10 +25,9 @@ _HOST = re.compile(r"^(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?
 _JSON = re.compile(r"^application/(?:[\w.+-]+\+)?json$")
 
 _NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"
-#: Swagger UI is a page with an inline script that loads the rest from where FastAPI points it.
+#: Swagger UI is a page with an inline script; all it loads is served here.
 _SWAGGER = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com; "
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {

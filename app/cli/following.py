@@ -4,19 +4,33 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 from app.cli.client import ServiceClient
 from app.cli.errors import CommandError, Exit
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as BarDisplay
+
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 #: How long one look at the job may last; steps are shown this late at most.
 LOOK_SECONDS = 0.3
 STEP_COLUMN = 34
+BAR_COLUMNS = 24
 
 Job = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What goes on now: in words, how much is done (0 to 1, None if nobody can tell), and the seconds left."""
+
+    text: str
+    done: float | None = None
+    left_seconds: float | None = None
 
 
 class Show(Protocol):
@@ -25,7 +39,7 @@ class Show(Protocol):
     def line(self, text: str) -> None:
         """Something that has happened and stays."""
 
-    def now(self, text: str) -> None:
+    def now(self, moment: Moment) -> None:
         """What is going on at this moment."""
 
 
@@ -36,7 +50,7 @@ class Plain:
         """One line."""
         typer.echo(text)
 
-    def now(self, text: str) -> None:
+    def now(self, moment: Moment) -> None:
         """Nothing: the next line will say it."""
 
 
@@ -46,25 +60,27 @@ class Silent:
     def line(self, text: str) -> None:
         """Nothing."""
 
-    def now(self, text: str) -> None:
+    def now(self, moment: Moment) -> None:
         """Nothing."""
 
 
 class Live:
-    """One updating line under those that stay, for terminals."""
+    """A bar with the current step under the lines that stay, for terminals."""
 
-    def __init__(self, status: Any) -> None:
-        self._status = status
+    def __init__(self, bar: "BarDisplay") -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None)
 
     def line(self, text: str) -> None:
-        """A line above the updating one."""
-        self._status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """A line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def now(self, text: str) -> None:
-        """The updating line."""
-        from rich.text import Text
-
-        self._status.update(Text(text))
+    def now(self, moment: Moment) -> None:
+        """The bar; one that moves to and fro where nobody can tell how much is done."""
+        done = None if moment.done is None else 100 * moment.done
+        left = "" if moment.left_seconds is None else f"about {moment.left_seconds:.0f} s left"
+        text = "  ".join(filter(None, (moment.text, left)))
+        self._bar.update(self._task, description=text, total=None if done is None else 100, completed=done or 0)
 
 
 @contextmanager
@@ -74,9 +90,11 @@ def terminal() -> Iterator[Show]:
         yield Plain()
         return
     from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    with Console().status("") as status:
-        yield Live(status)
+    words = TextColumn("{task.description}", markup=False)
+    with Progress(BarColumn(bar_width=BAR_COLUMNS), words, console=Console(), transient=True) as bar:
+        yield Live(bar)
 
 
 @contextmanager
@@ -102,6 +120,7 @@ def follow(
 
 def _follow(client: ServiceClient, job_id: str, timeout_seconds: float | None, show: Show) -> Job:
     began = time.monotonic()
+    usual = _usual_seconds(client, job_id)
     last_event = 0
     while True:
         passed = time.monotonic() - began
@@ -116,15 +135,29 @@ def _follow(client: ServiceClient, job_id: str, timeout_seconds: float | None, s
             return job
         if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
             raise TimeoutError
-        show.now(describe_now(job, time.monotonic() - began))
+        show.now(describe_now(job, time.monotonic() - began, usual))
 
 
-def describe_now(job: Job, seconds: float) -> str:
-    """The current step and how far it is."""
+def _usual_seconds(client: ServiceClient, job_id: str) -> float | None:
+    """How long such a job usually takes on this instance; None before there was one, or for types not counted."""
+    job = client.get(f"/jobs/{job_id}")
+    try:
+        figures = client.get(f"/instances/{job['instance_name']}/stats")
+    except CommandError:
+        return None  # only an estimate is lost
+    usual: float | None = (figures.get(f"{job['type']}_seconds") or {}).get("median")
+    return usual
+
+
+def describe_now(job: Job, seconds: float, usual_seconds: float | None = None) -> Moment:
+    """The current step and how far the job is: by the usual time of such jobs, else by the step's own percentage."""
     progress = job["progress"] or {}
-    percent = f" {progress['percent']} %" if progress.get("percent") is not None else ""
-    message = f"  {progress['message']}" if progress.get("message") else ""
-    return f"{job['step'] or job['status']}{percent}{message}  ({seconds:.0f} s)"
+    percent = progress.get("percent")
+    words = [job["step"] or job["status"], f"{percent} %" if percent is not None else "", progress.get("message", "")]
+    text = f"{' '.join(filter(None, words))}  ({seconds:.0f} s)"
+    if usual_seconds and seconds < usual_seconds:
+        return Moment(text, seconds / usual_seconds, usual_seconds - seconds)
+    return Moment(text, None if percent is None else percent / 100)
 
 
 def describe_event(event: dict[str, Any]) -> str | None:

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli import looking, operations
+from app.cli import backups, events, looking, operations, service
+from app.cli.completing import PROGRAM, answer_shell, completion
 from app.cli.errors import CommandError, Exit
 from app.cli.images import images_app
 from app.cli.options import UseVelero
 from app.cli.read_settings import read_settings
 
 app = typer.Typer(
-    name="kecs-state",
+    name=PROGRAM,
     help="Stop and start local ECS environments (KECS instances) without losing their state.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,13 +27,28 @@ app = typer.Typer(
 for command in (
     operations.stop,
     operations.start,
+    operations.backup,
+    operations.restore,
     looking.status,
-    looking.jobs,
-    operations.cancel,
-    looking.backups,
     looking.preflight,
     looking.doctor,
+    looking.jobs,
+    operations.cancel,
+    operations.retry,
+    operations.accept,
+    events.events,
+    looking.backups,
+    backups.validate,
+    backups.logs,
+    backups.results,
+    backups.contents,
+    backups.pin,
+    backups.unpin,
+    backups.delete,
     operations.stack,
+    service.stats,
+    service.version,
+    completion,
 ):
     app.command()(command)
 app.add_typer(images_app, name="images", no_args_is_help=True)
@@ -119,8 +135,9 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def run() -> None:
     """The entry point of ``kecs-state``."""
+    answer_shell()
     try:
-        app()
+        app(prog_name=PROGRAM)
     except CommandError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.code)

@@ -126,6 +126,78 @@ def start(
     submit(url, f"/instances/{name}/start", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
+def backup(
+    name: Name,
+    *,
+    include: Namespaces,
+    exclude: ExcludedNamespaces,
+    resources: Resources,
+    selector: Selector = "",
+    labels: Labels,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make a proven backup of a running instance."""
+    narrowed = {
+        "include_namespaces": include,
+        "exclude_namespaces": exclude,
+        "resources": resources,
+        "selector": selector,
+    }
+    body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels))
+    submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
+
+
+def restore(
+    name: Name,
+    *,
+    backup: Annotated[str | None, typer.Option(metavar="ID", help="Not the newest proven backup but this one.")] = None,
+    namespaces: Namespaces,
+    resources: Resources,
+    selector: Selector = "",
+    existing: Annotated[ExistingPolicy, typer.Option(help="Objects that exist already.")] = ExistingPolicy.NONE,
+    required: Annotated[bool, typer.Option("--required", help="Fail the job when the restore fails.")] = False,
+    labels: Labels,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Restore a backup, or a part of it, into a running instance."""
+    wish = {
+        "mode": RestoreMode.ALWAYS.value,
+        "backup_id": backup,
+        "namespaces": namespaces,
+        "resources": resources,
+        "selector": selector,
+        "existing_resource_policy": None if existing is ExistingPolicy.NONE else existing.value,
+        "required": required or None,
+    }
+    body = _body(restore=wish, timeout_seconds=job_timeout, labels=read_labels(labels))
+    submit(url, f"/instances/{name}/restores", body, timeout=timeout, detach=detach, as_json=as_json)
+
+
+def accept(
+    name: Name,
+    *,
+    backup: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only if it is this one that is outstanding.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Give an outstanding restore up: go on with the instance as it is."""
+    instance = ServiceClient(url).post(f"/instances/{name}/restore-outstanding/accept", _body(backup=backup))
+    if as_json:
+        print_json(instance)
+    else:
+        typer.echo(f"{name}: no restore is outstanding any more")
+
+
 def stack(
     name: Name,
     action: Annotated[StackAction, typer.Argument(help="What to do.", show_default=False)],
@@ -153,12 +225,34 @@ def cancel(
         typer.echo(f"Job {job['id']} is {job['status']}. Nothing is rolled back.")
 
 
+def retry(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="A job that failed or was cancelled.")],
+    *,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Submit the same operation again."""
+    submit(url, f"/jobs/{job_id}/retry", None, timeout=timeout, detach=detach, as_json=as_json)
+
+
 def submit(
     url: str, path: str, body: dict[str, Any] | None, *, timeout: float | None, detach: bool, as_json: bool
 ) -> None:
     """Submit an operation and follow its job to the end."""
     client = ServiceClient(url)
-    job = client.post(path, body)
+    follow_submitted(client, client.post(path, body), timeout=timeout, detach=detach, as_json=as_json)
+
+
+def submit_delete(url: str, path: str, *, timeout: float | None, detach: bool, as_json: bool) -> None:
+    """The same for an operation that is a DELETE."""
+    client = ServiceClient(url)
+    follow_submitted(client, client.delete(path), timeout=timeout, detach=detach, as_json=as_json)
+
+
+def follow_submitted(client: ServiceClient, job: Job, *, timeout: float | None, detach: bool, as_json: bool) -> None:
+    """Follow an accepted job to its end, or only say how that can be done."""
     if detach:
         print_json(job) if as_json else typer.echo(f"Job {job['id']}: kecs-state jobs {job['id']} --follow")
         return

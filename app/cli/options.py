@@ -4,9 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.completing import complete_instances
+
 Url = Annotated[str, typer.Option("--url", metavar="URL", envvar="KECS_STATE_URL", help="Address of the service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the instance.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of the instance.", show_default=False, autocompletion=complete_instances),
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", metavar="SECONDS", min=0, help="Look this long, then leave the job running (exit 4)."),
