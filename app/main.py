@@ -7,6 +7,8 @@ from importlib import import_module
 
 from fastapi import FastAPI
 
+from app.access.audit import AuditStore
+from app.access.tokens import TokenStore
 from app.api.application import build_app
 from app.api.dependencies import Services
 from app.db import Database
@@ -38,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services:
     clusters = power_driver(settings)
-    opened.enter_context(ServiceLock(settings.instances_directory, url=_url(settings)))
+    opened.enter_context(ServiceLock(settings.instances_directory, url=settings.server.url))
     database = await opened.enter_async_context(Database.open(settings))
     await database.migrate()
     store = JobStore(database, host_id(settings.state_directory))
@@ -59,6 +61,8 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
         reconciler=reconciler,
         operations=Operations(world, reconciler),
         statistics=Statistics(store),
+        tokens=TokenStore(database),
+        audit=AuditStore(database, store.host),
     )
 
 
@@ -81,7 +85,3 @@ def power_driver(settings: Settings) -> Clusters:
     from app.clusters.k3d import K3dClusters
 
     return K3dClusters(settings.k3d)
-
-
-def _url(settings: Settings) -> str:
-    return f"http://{settings.server.host}:{settings.server.port}"

@@ -4,6 +4,7 @@ Environment variables: prefix ``KECS_STATE_``, groups separated by two underscor
 for example ``KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS=30``.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,17 +15,50 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SANDBOX_STATE_DIRECTORY = Path("~/.local/share/kecs-state/sandbox")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine and nothing else."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
-    """Address to bind. Anything but loopback is refused until tokens exist."""
+    """Address to bind. Beyond loopback every caller must show a token, so one must exist."""
     port: int = 5380
     """TCP port; 0 lets the system choose."""
     allowed_hosts: list[str] = []
     """Further values accepted in the Host header, besides loopback names, against DNS rebinding."""
     max_wait_seconds: int = 60
     """Longest ``wait`` a request may ask for."""
+    require_token: bool = False
+    """Ask for a token on loopback too, where other users of the machine could call."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate, with its chain; serve HTTPS. Needs ``tls_key``."""
+    tls_key: Path | None = None
+    """PEM file of the key, without a passphrase."""
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together or not at all")
+        return self
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether callers must show a token."""
+        return self.require_token or not is_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """Where the service is reached."""
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 class ImageSettings(BaseModel):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,11 +31,20 @@ def free_port() -> int:
 class RunningService:
     """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id."""
 
-    def __init__(self, state_dir: Path, settings: Mapping[str, str], serve: Sequence[str] = SANDBOX) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        settings: Mapping[str, str],
+        serve: Sequence[str] = SANDBOX,
+        token: str | None = None,
+        trusted: ssl.SSLContext | None = None,
+    ) -> None:
         self.state_dir = state_dir
         self._serve = serve
         self.port = free_port()
-        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{'https' if trusted else 'http'}://127.0.0.1:{self.port}"
+        self.client = httpx.AsyncClient(base_url=url, timeout=60, headers=headers, verify=trusted or True)
         self.log = state_dir / "service.log"
         self.job_seconds: float = JOB_SECONDS
         self._environment = os.environ | {f"KECS_STATE_{key}": value for key, value in settings.items()}
@@ -111,10 +121,17 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(
-    state_dir: Path, serve: Sequence[str] = SANDBOX, **settings: str
+    state_dir: Path,
+    serve: Sequence[str] = SANDBOX,
+    token: str | None = None,
+    trusted: ssl.SSLContext | None = None,
+    **settings: str,
 ) -> AsyncIterator[RunningService]:
-    """A ready service over ``state_dir``; settings without the prefix, e.g. ``WORKFLOW__KEEP_LAST="2"``."""
-    service = RunningService(state_dir, settings, serve)
+    """A ready service over ``state_dir``; settings without the prefix, e.g. ``WORKFLOW__KEEP_LAST="2"``.
+
+    ``token`` is what its client shows, ``trusted`` whom it trusts where the service speaks TLS.
+    """
+    service = RunningService(state_dir, settings, serve, token, trusted)
     try:
         await service.start()
         yield service

@@ -9,7 +9,9 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
-from app.api import backups, instances, jobs, problems, service_info, statistics
+from app.access.errors import ScopeTooSmall, TokenInvalid, TokenRequired
+from app.api import audit, backups, instances, jobs, problems, service_info, statistics
+from app.api.access import AccessControl
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
 from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies, check_binding
@@ -38,7 +40,7 @@ TAGS = [
     {"name": "service", "description": "The service about itself."},
 ]
 #: What the guards and the last resort can answer on every route.
-_EVERYWHERE = (CrossSiteRefused, HostNotAllowed, ServiceError)
+_EVERYWHERE = (TokenRequired, TokenInvalid, ScopeTooSmall, CrossSiteRefused, HostNotAllowed, ServiceError)
 
 
 def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAPI:
@@ -46,8 +48,8 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        check_binding(settings.server.host)
         async with services_lifespan(app) as services:
+            await check_binding(settings.server, services.tokens)
             app.state.services = services
             yield
 
@@ -69,15 +71,25 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(InternalErrors),
-            Middleware(LocalCallersOnly, allowed_hosts=settings.server.allowed_hosts),
+            Middleware(LocalCallersOnly, server=settings.server),
+            Middleware(AccessControl, required=settings.server.needs_tokens),
             Middleware(SmallJsonBodies),
             Middleware(Revalidation),
         ],
     )
-    for module in (instances, backups, jobs, statistics, service_info):
+    for module in (instances, backups, jobs, statistics, audit, service_info):
         app.include_router(module.router)
     problems.install(app)
+    _declare_tokens(app)
     return app
+
+
+def _declare_tokens(app: FastAPI) -> None:
+    """Say in the document that a token may be sent with every request, and must be where one is required."""
+    document = app.openapi()
+    scheme = {"type": "http", "scheme": "bearer", "description": "Needed off loopback; see `kecs-state token create`."}
+    document.setdefault("components", {})["securitySchemes"] = {"token": scheme}
+    document["security"] = [{}, {"token": []}]
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -15,6 +15,8 @@ from app.jobs.repository import RequestKey
 from app.jobs.states import ENDED
 
 if TYPE_CHECKING:
+    from app.access.audit import AuditStore
+    from app.access.tokens import TokenStore
     from app.db import Database
     from app.jobs.reconciler import Reconciler
     from app.jobs.repository import JobStore
@@ -38,6 +40,8 @@ class Services:
     reconciler: "Reconciler"
     operations: "Operations"
     statistics: "Statistics"
+    tokens: "TokenStore"
+    audit: "AuditStore"
     keys_in_flight: KeysInFlight = field(default_factory=KeysInFlight)
 
 

@@ -12,7 +12,7 @@ class CrossSiteRefused(ServiceError):
 
 
 class BindingRefused(ServiceError):
-    code, status, title = "binding-refused", 403, "The service binds loopback addresses only"
+    code, status, title = "binding-refused", 403, "Listening beyond this machine needs a token"
 
 
 class RouteNotFound(ServiceError):

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.tokens import TokenStore
 from app.api.errors import BindingRefused, BodyTooLarge, CrossSiteRefused, HostNotAllowed, UnsupportedMediaType
 from app.api.problems import problem_response
 from app.errors import ServiceError
+from app.settings import ServerSettings, is_loopback
 
 MAX_BODY_BYTES = 64 * 1024
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -43,23 +45,23 @@ _HEADERS = {
 logger = logging.getLogger(__name__)
 
 
-def check_binding(host: str) -> None:
-    """Refuse to listen beyond this machine while there are no tokens; raises ``BindingRefused``."""
-    if not _is_loopback(host):
+async def check_binding(server: ServerSettings, tokens: TokenStore) -> None:
+    """Refuse to listen beyond this machine as long as no caller could show a token; raises ``BindingRefused``."""
+    if is_loopback(server.host):
+        return
+    if not await tokens.any_operates():
         raise BindingRefused(
-            f"the service will not listen on {host!r}: whoever reaches it could switch clusters off and read backups, "
-            "and it has no tokens yet to tell callers apart",
-            remedy="Listen on 127.0.0.1 and reach it from elsewhere through an SSH tunnel.",
+            f"the service will not listen on {server.host!r}: whoever reaches it could switch clusters off and read "
+            "backups, and there is no token yet to tell callers apart",
+            remedy="Make one with `kecs-state token create NAME`, or listen on 127.0.0.1 and reach it from elsewhere "
+            "through an SSH tunnel.",
         )
-
-
-def _is_loopback(name: str) -> bool:
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    if server.tls_certificate is None:
+        logger.warning(
+            "listening on %s without TLS: tokens and answers can be read on the way; see --tls-certificate",
+            server.host,
+            extra={"action": "no-tls"},
+        )
 
 
 class SecurityHeaders:
@@ -112,9 +114,11 @@ class InternalErrors:
 class LocalCallersOnly:
     """Refuses foreign ``Host`` names (421) and requests that other web pages make (403)."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: list[str]) -> None:
+    def __init__(self, app: ASGIApp, server: ServerSettings) -> None:
         self.app = app
-        self.allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self.allowed_hosts = frozenset(host.lower() for host in server.allowed_hosts)
+        #: Rebinding needs a name; and where addresses beyond loopback are served, callers show tokens besides.
+        self.serves_addresses = not is_loopback(server.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
@@ -149,7 +153,15 @@ class LocalCallersOnly:
         if match is None:
             return False
         name = match["v6"] or match["name"]
-        return _is_loopback(name) or name.lower() in self.allowed_hosts
+        return is_loopback(name) or name.lower() in self.allowed_hosts or (self.serves_addresses and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same_host(origin: str, host: str) -> bool:

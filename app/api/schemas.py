@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.paging import Page
 from app.api.problems import Problem
 from app.jobs.models import BackupRecord, Job, JobEvent
 from app.jobs.states import ACTIVE, JobStatus
@@ -69,12 +70,10 @@ class JobView(BaseModel):
         return cls.model_validate(job.model_dump() | {"instance_name": job.instance, "labels": labels, "links": links})
 
 
-class JobPage(BaseModel):
+class JobPage(Page):
     """Jobs, newest first."""
 
     jobs: list[JobView]
-    next_page_token: str | None = Field(default=None, description="Null on the last page.")
-    next_link: str | None = Field(default=None, description="The next page's path and query; null on the last page.")
 
 
 class EventView(BaseModel):

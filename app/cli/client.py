@@ -1,6 +1,7 @@
 """The service over HTTP, as any other client meets it."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from app.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 DEFAULT_URL = "http://127.0.0.1:5380"
@@ -15,6 +18,8 @@ CONNECT_SECONDS = 5.0
 #: Longer than any wait the commands ask the service for.
 ANSWER_SECONDS = 60.0
 STREAM = "text/event-stream"
+TOKEN_VARIABLE = "KECS_STATE_TOKEN"  # noqa: S105 - its name
+CA_VARIABLE = "KECS_STATE_CA_FILE"
 
 
 class ServiceClient:
@@ -27,7 +32,11 @@ class ServiceClient:
         try:
             # Proxies of the environment are for the network, not for a loopback port.
             self._http = httpx.Client(
-                base_url=self.url, timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS), trust_env=False
+                base_url=self.url,
+                headers=_credentials(),
+                verify=_trusted(),
+                timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS),
+                trust_env=False,
             )
         except httpx.InvalidURL as error:
             raise CommandError("Not a URL", f"{url!r}: {error}", code=Exit.UNREACHABLE) from None
@@ -96,6 +105,26 @@ class ServiceClient:
                 remedy="Start it with `kecs-state serve`, or name it with --url or KECS_STATE_URL.",
                 code=Exit.UNREACHABLE,
             ) from None
+
+
+def _credentials() -> dict[str, str]:
+    """The token of the environment: as an option it could be read in the list of processes."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _trusted() -> "ssl.SSLContext | bool":
+    """Whom to trust besides the well-known authorities: a certificate of one's own."""
+    path = os.environ.get(CA_VARIABLE)
+    if not path:
+        return True
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        detail = f"{CA_VARIABLE}={path}: {error.strerror or error}"
+        raise CommandError("No certificate", detail, code=Exit.USAGE) from None
 
 
 def _checked(response: "httpx.Response", wanted: str) -> "httpx.Response":

@@ -4,7 +4,7 @@ import gc
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,8 +12,9 @@ from app.cli import backups, events, looking, operations, service
 from app.cli.completing import PROGRAM, answer_shell, completion
 from app.cli.errors import CommandError, Exit
 from app.cli.images import images_app
-from app.cli.options import UseVelero
-from app.cli.read_settings import read_settings
+from app.cli.options import Home, Sandbox, StateDir, UseVelero
+from app.cli.read_settings import change_server, read_service_settings, read_settings
+from app.cli.tokens import tokens_app
 
 app = typer.Typer(
     name=PROGRAM,
@@ -47,11 +48,13 @@ for command in (
     backups.delete,
     operations.stack,
     service.stats,
+    service.audit,
     service.version,
     completion,
 ):
     app.command()(command)
 app.add_typer(images_app, name="images", no_args_is_help=True)
+app.add_typer(tokens_app, name="token", no_args_is_help=True)
 
 
 class LogLevel(StrEnum):
@@ -66,27 +69,35 @@ class LogLevel(StrEnum):
 @app.command()
 def serve(
     *,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Drive the embedded sandbox instead of k3d.")] = False,
-    state_dir: Annotated[Path | None, typer.Option(help="With --sandbox: where everything is kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Loopback address to listen on.")] = None,
+    sandbox: Sandbox = False,
+    state_dir: StateDir = None,
+    home: Home = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback only with tokens.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = None,
-    home: Annotated[Path | None, typer.Option(help="KECS's directory, normally ~/.kecs.")] = None,
+    require_token: Annotated[
+        bool | None, typer.Option("--require-token", help="Ask for a token on loopback too.", show_default=False)
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file; serve HTTPS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
     use_velero: UseVelero = None,
     log_level: Annotated[LogLevel | None, typer.Option(case_sensitive=False, help="From this on.")] = None,
 ) -> None:
     """Serve the API until a signal ends it. Options win over KECS_STATE_ variables."""
-    if state_dir is not None and not sandbox:
-        raise typer.BadParameter("--state-dir is for --sandbox; a service for k3d has --home")
-    chosen = _given(
-        sandbox_state_dir=state_dir,
+    in_force = read_service_settings(
+        sandbox=sandbox,
+        state_dir=state_dir,
         home=home,
         use_velero_backup=use_velero,
         log_level=log_level and log_level.value,
     )
-    if sandbox:
-        chosen["driver"] = "sandbox"
-    in_force = read_settings(**chosen)
-    in_force.server = in_force.server.model_copy(update=_given(host=host, port=port))
+    in_force.server = change_server(
+        in_force.server,
+        host=host,
+        port=port,
+        require_token=require_token,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+    )
     # What is imported stays; looking for garbage among it meanwhile takes a fifth of the time.
     gc.disable()
     from app.cli.serving import run_service
@@ -127,10 +138,6 @@ def sandbox(context: typer.Context) -> None:
             remedy="Install it with: pip install 'kecs-state[sandbox]'",
         ) from None
     sandbox_app(args=context.args, prog_name="kecs-state sandbox")
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if value is not None}
 
 
 def run() -> None:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,9 @@ UseVelero = Annotated[
         show_default=False,
     ),
 ]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Drive the embedded sandbox instead of k3d.")]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="With --sandbox: where everything is kept.")]
+Home = Annotated[Path | None, typer.Option("--home", help="KECS's directory, normally ~/.kecs.")]
 _REPEATABLE: Any = {"default_factory": list, "show_default": False}
 Labels = Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Kept with the job.", **_REPEATABLE)]
 Namespaces = Annotated[

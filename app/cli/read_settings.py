@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 from app.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from pathlib import Path
+
+    from app.settings import ServerSettings, Settings
 
 
 def read_settings(**chosen: Any) -> "Settings":
@@ -22,6 +24,27 @@ def read_settings(**chosen: Any) -> "Settings":
         raise _wrong_setting("; ".join(found)) from None
     except SettingsError as error:
         raise _wrong_setting(f"{error}: lists and groups are written as JSON") from None
+
+
+def read_service_settings(*, sandbox: bool, state_dir: "Path | None", home: "Path | None", **chosen: Any) -> "Settings":
+    """The settings of the service that these options mean."""
+    if state_dir is not None and not sandbox:
+        raise CommandError(
+            "Wrong options", "--state-dir is for --sandbox; a service for k3d has --home", code=Exit.USAGE
+        )
+    chosen |= {"sandbox_state_dir": state_dir, "home": home, "driver": "sandbox" if sandbox else None}
+    return read_settings(**{key: value for key, value in chosen.items() if value is not None})
+
+
+def change_server(server: "ServerSettings", **chosen: Any) -> "ServerSettings":
+    """The server's settings with what the options say, checked as a whole."""
+    from pydantic import ValidationError
+
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return type(server).model_validate(server.model_dump() | given)
+    except ValidationError as error:
+        raise _wrong_setting(error.errors()[0]["msg"]) from None
 
 
 def _wrong_setting(detail: str) -> CommandError:

@@ -31,6 +31,21 @@ def stats(
     typer.echo(f"storage   {size(sum(figures['storage_bytes'].values()))}")
 
 
+def audit(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most this many.")] = 20,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show who asked for what, newest first."""
+    page = ServiceClient(url).get("/audit", page_size=limit)
+    if as_json:
+        print_json(page)
+        return
+    rows = [(e["at"][:19], e["caller"], e["method"], e["path"], e["status"]) for e in page["events"]]
+    print_table(("AT (UTC)", "CALLER", "METHOD", "PATH", "STATUS"), rows)
+
+
 def version(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Show the versions of the service and of what it installs."""
     found = ServiceClient(url).get("/version")

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +14,11 @@ from typing import Any
 import typer
 import uvicorn
 
-from app.api.guards import check_binding
 from app.cli.errors import CommandError, Exit
 from app.errors import ServiceError
 from app.logs import configure
 from app.main import create_app
-from app.settings import Settings
+from app.settings import ServerSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def run_service(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    check_binding(settings.server.host)
+    check_tls(settings.server)
     if settings.server.port == 0:
         # Bound first, so that everything that names the service's URL knows it.
         listener = _bind(settings)
@@ -67,11 +67,27 @@ async def _serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        ssl_certfile=settings.server.tls_certificate,
+        ssl_keyfile=settings.server.tls_key,
     )
     async with app.router.lifespan_context(app):
         listener = listener or _bind(settings)
         await _Server(config, settings).serve(sockets=[listener])
     await _end_what_is_left()
+
+
+def check_tls(server: ServerSettings) -> None:
+    """Read the certificate and its key before anything is opened; raises ``CommandError`` naming what is wrong."""
+    if server.tls_certificate is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(server.tls_certificate, server.tls_key)
+    except OSError as error:  # an SSLError is one too
+        raise CommandError(
+            "Cannot serve HTTPS",
+            f"{server.tls_certificate} and {server.tls_key}: {error.strerror or error}",
+            remedy="Name a certificate and its key as PEM files that this user may read.",
+        ) from None
 
 
 async def _end_what_is_left() -> None:
@@ -103,8 +119,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then say where."""
         await super().startup(sockets)
-        host, port = self._settings.server.host, self._settings.server.port
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = self._settings.server.url
         typer.echo(f"kecs-state serves {url} ({_WORLDS[self._settings.driver]}); Swagger UI at {url}/docs")
         sys.stdout.flush()
 

@@ -6,8 +6,8 @@ from sqlmodel import Session, col, select
 
 from app.db import Database
 from app.jobs.models import BackupRecord, Job
-from app.jobs.queries import now, reads, writes
 from app.jobs.telling import Tell, tell_nobody
+from app.queries import now, reads, writes
 
 
 class BackupStore:

@@ -18,9 +18,9 @@ from pydantic import TypeAdapter
 from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TemporaryError
 from app.jobs.models import Job
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
 from app.logs import bound
+from app.queries import now
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,10 +17,10 @@ from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TooManyAttempts
 from app.jobs.journal import Journal
 from app.jobs.models import Job
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
 from app.jobs.states import ENDED, JobStatus
 from app.logs import bound
+from app.queries import now
 from app.settings import WorkflowSettings
 
 Runner = Callable[[Journal], Awaitable[dict[str, Any]]]

@@ -14,9 +14,9 @@ from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
 from app.jobs.backups import BackupStore
 from app.jobs.models import Job, JobEvent, JobStep
-from app.jobs.queries import now, reads, writes
 from app.jobs.states import ACTIVE, ENDED, JobStatus
 from app.jobs.telling import Tell, tell_nobody
+from app.queries import now, reads, writes
 
 MOST_EVENTS = 1000
 #: Steps are written as plain statements: there are many of them, and the unit of work takes three times as long.

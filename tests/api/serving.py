@@ -12,6 +12,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from app.access.audit import AuditStore
+from app.access.tokens import TokenStore
 from app.api.application import build_app
 from app.api.dependencies import Services
 from app.db import Database
@@ -143,12 +145,13 @@ class ServedApi:
 
 
 @asynccontextmanager
-async def served_api(directory: Path) -> AsyncIterator[ServedApi]:
+async def served_api(directory: Path, server: ServerSettings | None = None) -> AsyncIterator[ServedApi]:
     """The application on a port of its own until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     gate, clusters = Gate(), FixedClusters()
-    settings = Settings(home=directory, server=ServerSettings(allowed_hosts=["kecs.test"], max_wait_seconds=20))
+    server_settings = server or ServerSettings(allowed_hosts=["kecs.test"], max_wait_seconds=20)
+    settings = Settings(home=directory, server=server_settings)
     app = build_app(settings, lambda _app: _services(settings, gate, clusters))
     config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     async with app.router.lifespan_context(app), httpx.AsyncClient(base_url=url, timeout=30) as client:
@@ -169,4 +172,5 @@ async def _services(settings: Settings, gate: Gate, clusters: FixedClusters) -> 
         store = JobStore(database, "host-of-this-test")
         async with Reconciler(store, job_runners(gate), settings.workflow) as reconciler:
             operations = Operations(World(settings, clusters, store), reconciler)
-            yield Services(settings, database, store, reconciler, operations, Statistics(store))
+            tokens, audit = TokenStore(database), AuditStore(database, store.host)
+            yield Services(settings, database, store, reconciler, operations, Statistics(store), tokens, audit)

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.access.tokens import Scope
 from app.api.errors import BindingRefused
 from app.api.guards import MAX_BODY_BYTES, check_binding
+from app.settings import ServerSettings
 from tests.api.serving import ServedApi
 
 
@@ -93,13 +95,22 @@ async def test_bodies_that_are_not_json_are_refused(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "kecs.example"])  # noqa: S104 - refused
-def test_listening_beyond_this_machine_is_refused(host: str) -> None:
-    """Without tokens nobody elsewhere may reach the service; the error says why."""
-    with pytest.raises(BindingRefused, match="no tokens yet"):
-        check_binding(host)
+async def test_listening_beyond_this_machine_needs_a_token(
+    api: ServedApi, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reaches the port must be told apart; without TLS a warning says what can be read on the way."""
+    server, tokens = ServerSettings(host=host), api.app.state.services.tokens
+    with pytest.raises(BindingRefused, match="no token"):
+        await check_binding(server, tokens)
+    await tokens.create("ci", Scope.OPERATE)
+    await check_binding(server, tokens)
+    assert server.needs_tokens
+    assert "without TLS" in caplog.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_listening_on_loopback_is_allowed(host: str) -> None:
+async def test_listening_on_loopback_is_allowed(api: ServedApi, host: str) -> None:
     """Loopback in all its spellings."""
-    check_binding(host)
+    server = ServerSettings(host=host)
+    await check_binding(server, api.app.state.services.tokens)
+    assert not server.needs_tokens

@@ -11,9 +11,9 @@ import pytest
 
 from app.db import Database
 from app.jobs.models import Job
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
+from app.queries import now
 from app.sandbox.supervisor import cluster_directory
 from tests.chaos.checker import Checker
 

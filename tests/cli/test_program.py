@@ -39,7 +39,6 @@ async def test_settings_are_printed_masked() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sandbox", "--host", "0.0.0.0"], "no tokens yet"),  # noqa: S104 - refused
         (["--state-dir", "somewhere"], "--state-dir is for --sandbox"),
         (["--sandbox", "--log-level", "LOUD"], "log-level"),
     ],

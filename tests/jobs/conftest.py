@@ -8,8 +8,8 @@ import pytest
 
 from app.db import Database
 from app.jobs.models import Job
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
+from app.queries import now
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
 from app.jobs.models import BackupRecord
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
+from app.queries import now
 from tests.jobs.conftest import make_job
 
 

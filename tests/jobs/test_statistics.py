@@ -7,10 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.db import Database
 from app.jobs.models import BackupRecord
-from app.jobs.queries import now
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.jobs.statistics import Statistics
+from app.queries import now
 from tests.jobs.conftest import make_job
 
 
