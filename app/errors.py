@@ -162,6 +162,22 @@ class ProofExpired(ServiceError):
     code, status, title = "proof-expired", 502, "The proof was too old to power off"
 
 
+class BackupDamaged(ServiceError):
+    code, status, title = "backup-damaged", 502, "The backup is damaged"
+
+
+class BackupPinned(ServiceError):
+    code, status, title = "backup-pinned", 423, "The backup is pinned"
+
+
+class LastGoodBackup(ServiceError):
+    code, status, title = "last-good-backup", 409, "It is the last good backup"
+
+
+class JobNotRetryable(ServiceError):
+    code, status, title = "job-not-retryable", 409, "The job cannot be submitted again"
+
+
 class RestoreFailed(ServiceError):
     code, status, title = "restore-failed", 502, "The restore did not bring everything back"
 

@@ -5,13 +5,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from app.api import live
-from app.api.dependencies import RETRY_AFTER_SECONDS, Running
+from app.api.dependencies import RETRY_AFTER_SECONDS, Accepted, Running
 from app.api.errors import InvalidCursor, InvalidPageToken, InvalidRequest
+from app.api.operations import operation
 from app.api.paging import PageRequest
 from app.api.problems import declared
 from app.api.schemas import EventView, JobPage, JobType, JobView
 from app.db import DatabaseError
-from app.errors import JobAlreadyFinished, JobNotFound, PastPointOfNoReturn
+from app.errors import (
+    BackupNotFound,
+    BackupPinned,
+    InstanceNotRunning,
+    JobAlreadyFinished,
+    JobNotFound,
+    JobNotRetryable,
+    LastGoodBackup,
+    PastPointOfNoReturn,
+    RestoreOutstanding,
+    VeleroBackupRequired,
+)
 from app.jobs.states import ENDED, JobStatus
 
 router = APIRouter(tags=["jobs"])
@@ -106,6 +118,18 @@ async def list_events(
         begin = cursor if cursor is not None else await services.store.last_event_id()
         return await live.Stream(services.store, instance=instance).answer(begin)
     return [EventView.of(event) for event in await services.store.events(None, cursor or 0, instance)]
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    **operation(
+        JobNotFound, JobNotRetryable, RestoreOutstanding, InstanceNotRunning, BackupNotFound, LastGoodBackup,
+        BackupPinned, VeleroBackupRequired,
+    ),
+)  # fmt: skip
+async def retry_job(job_id: str, answer: Accepted) -> JobView:
+    """Submit the operation of a failed or cancelled job again, as a new job, by the rules of now."""
+    return await answer.to(lambda operations: operations.retry(job_id))
 
 
 @router.post(

@@ -12,7 +12,7 @@ from app.jobs.states import ACTIVE, JobStatus
 from app.proof.models import Proof
 from app.workflows.requests import InstanceView
 
-JobType = Literal["stop", "start", "backup", "restore", "stack-wake", "stack-sleep"]
+JobType = Literal["stop", "start", "backup", "restore", "validate", "delete-backup", "stack-wake", "stack-sleep"]
 
 
 class Progress(BaseModel):
@@ -22,6 +22,8 @@ class Progress(BaseModel):
     percent: int | None = None
     items_done: int | None = None
     items_total: int | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None
 
 
 class JobWarning(BaseModel):
@@ -62,6 +64,8 @@ class JobView(BaseModel):
             "events": f"/jobs/{job.id}/events",
             "instance": f"/instances/{job.instance}",
         }
+        if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            links["retry"] = f"/jobs/{job.id}/retry"
         if job.status in ACTIVE:
             links["cancel"] = f"/jobs/{job.id}/cancel"
         if job.backup:
@@ -125,7 +129,7 @@ class BackupDetail(BackupView):
         return cls.model_validate(_backup_fields(record) | {"proof": proof})
 
 
-class BackupList(BaseModel):
+class BackupList(Page):
     """Backups, newest first."""
 
     backups: list[BackupView]
@@ -139,6 +143,9 @@ class InstanceList(BaseModel):
 
 def _backup_fields(record: BackupRecord) -> dict[str, Any]:
     links = {"self": f"/instances/{record.instance}/backups/{record.name}", "instance": f"/instances/{record.instance}"}
+    for name in ("logs", "results", "contents"):
+        if record.status != "deleted":
+            links[name] = f"{links['self']}/{name}"
     if record.job_id:
         links["job"] = f"/jobs/{record.job_id}"
     return record.model_dump() | {"id": record.name, "instance_name": record.instance, "links": links}

@@ -13,7 +13,7 @@ from app.cli.client import ServiceClient
 from app.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as BarDisplay
+    from rich.progress import Progress
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 #: How long one look at the job may last; steps are shown this late at most.
@@ -67,7 +67,7 @@ class Silent:
 class Live:
     """A bar with the current step under the lines that stay, for terminals."""
 
-    def __init__(self, bar: "BarDisplay") -> None:
+    def __init__(self, bar: "Progress") -> None:
         self._bar = bar
         self._task = bar.add_task("", total=None)
 

@@ -1,7 +1,9 @@
 """Every query on backups, each in a short transaction of its own."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from app.db import Database
@@ -51,6 +53,31 @@ class BackupStore:
         """One backup that is not deleted, if it is known."""
         record = session.get(BackupRecord, (self.host, instance, name))
         return record if record is not None and record.status != "deleted" else None
+
+    @reads
+    def page(
+        self, session: Session, instance: str, *, status: str | None, before: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[BackupRecord]:
+        """Newest first; ``before`` is the time and the name of the last one of the page before."""
+        order = tuple_(col(BackupRecord.created_at), col(BackupRecord.name))
+        query = (
+            select(BackupRecord)
+            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
+            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
+            .limit(limit)
+        )
+        if status is not None:
+            query = query.where(col(BackupRecord.status) == status)
+        if before is not None:
+            query = query.where(order < before)
+        return session.execute(query).scalars().all()
+
+    @writes
+    def pin(self, session: Session, instance: str, name: str, *, pinned: bool) -> BackupRecord:
+        """Set or lift the pin of a known backup."""
+        record = session.get_one(BackupRecord, (self.host, instance, name))
+        record.pinned = pinned
+        return record
 
     @writes
     def mark_deleted(self, session: Session, instance: str, name: str) -> None:

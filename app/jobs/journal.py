@@ -165,14 +165,29 @@ class Journal:
         logger.warning("%s", detail, extra={"action": "warning", "code": code})
         await self._shared.store.add_warning(self.job.id, {"code": code, "detail": detail, **extras})
 
-    async def progress(self, message: str, *, items_done: int | None = None, items_total: int | None = None) -> None:
-        """Say how far the step is; written at most twice a second."""
+    async def progress(
+        self,
+        message: str,
+        *,
+        items_done: int | None = None,
+        items_total: int | None = None,
+        bytes_done: int | None = None,
+        bytes_total: int | None = None,
+    ) -> None:
+        """Say how far the step is, in items or in bytes; written at most twice a second."""
         clock = asyncio.get_running_loop().time()
         if clock - self._shared.progress_at < PROGRESS_INTERVAL_SECONDS:
             return
         self._shared.progress_at = clock
-        percent = round(100 * items_done / items_total) if items_done and items_total else None
-        progress = {"message": message, "percent": percent, "items_done": items_done, "items_total": items_total}
+        done, total = (items_done, items_total) if items_total else (bytes_done, bytes_total)
+        progress = {
+            "message": message,
+            "percent": round(100 * done / total) if done and total else None,
+            "items_done": items_done,
+            "items_total": items_total,
+            "bytes_done": bytes_done,
+            "bytes_total": bytes_total,
+        }
         await self._shared.store.set_progress(self.job.id, progress)
 
     async def record(self, *, backup: str) -> None:

@@ -13,13 +13,18 @@ from app.storage import layout
 MOST_QUOTED = 300
 
 
-def check_metadata(backup: StoredBackup, uid: str) -> list[Finding]:
+def check_metadata(backup: StoredBackup, uid: str | None) -> list[Finding]:
     """The bucket's own Backup object: another cluster will know this backup only by it."""
     path = backup.files.get(layout.metadata_key(backup.name))
     if path is None:
         return [Finding(code="missing", detail="velero-backup.json is not in the bucket")]
+    return judge_metadata(path.read_bytes(), backup.name, uid)
+
+
+def judge_metadata(content: bytes, name: str, uid: str | None = None) -> list[Finding]:
+    """What a ``velero-backup.json`` says; without a ``uid`` it may be any backup of that name."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(content)
         phase = document["status"]["phase"]
         named = (document["metadata"]["name"], document["metadata"]["uid"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -28,7 +33,7 @@ def check_metadata(backup: StoredBackup, uid: str) -> list[Finding]:
     if phase != phases.COMPLETED:
         detail = f"the bucket says the backup is {str(phase)[:MOST_QUOTED]}, not {phases.COMPLETED}"
         findings.append(Finding(code="phase", detail=detail))
-    if named != (backup.name, uid):
+    if named != (name, uid or named[1]):
         findings.append(Finding(code="identity", detail="velero-backup.json belongs to another backup"))
     return findings
 

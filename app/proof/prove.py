@@ -8,14 +8,13 @@ from pathlib import Path
 
 from app.concurrency import side_by_side, together
 from app.kubernetes.client import KubeClient
-from app.proof.archive import Archive, ArchiveDamaged, read_archive
+from app.proof.archive import Archive
 from app.proof.canary import SEARCH_SECONDS, prove_bytes_on_host
-from app.proof.documents import check_metadata, check_presence, check_results, check_volumes
+from app.proof.examine import download_and_read, what_it_says
 from app.proof.index import INDEX_FILE, write_index
 from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
-from app.proof.stored import StoredBackup, download_backup
+from app.proof.stored import OnBytes, StoredBackup
 from app.proof.verdict import judge, suspects
-from app.storage import layout
 from app.storage.s3 import S3Store
 
 #: Findings kept by name in a proof; all of them are counted.
@@ -52,18 +51,19 @@ class _Checked:
     canary: CanaryResult
 
 
-async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) -> tuple[Proof, dict[str, bytes]]:
+async def prove_backup(
+    request: ProofRequest, kube: KubeClient, store: S3Store, on_bytes: OnBytes | None = None
+) -> tuple[Proof, dict[str, bytes]]:
     """The proof, good or bad, and what is kept beside it: the backup's small objects and the index of its archive.
 
     Raises only for what is temporary.
     """
     started_at = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        read, canary = await together(_download_and_read(request.backup, store, Path(scratch)), _canary(request, store))
+        reading = download_and_read(request.backup, store, Path(scratch), on_bytes)
+        read, canary = await together(reading, _canary(request, store))
         stored, archive, damage = read
-        findings = check_metadata(stored, request.backup_uid)
-        errors, warnings = check_results(stored)
-        findings += [*errors, *check_volumes(stored), *check_presence(stored), *stored.findings]
+        findings, warnings = what_it_says(stored, request.backup_uid)
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
         findings += [*damage, *absent, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
@@ -71,37 +71,6 @@ async def prove_backup(request: ProofRequest, kube: KubeClient, store: S3Store) 
             small[INDEX_FILE] = write_index(archive)
     checked = _Checked(stored, archive, findings, explained, warnings, canary)
     return _proof(request, started_at, checked), small
-
-
-async def rehash(proof: Proof, store: S3Store) -> list[Finding]:
-    """Hold the bucket against a proof's hashes: every object is downloaded again."""
-    with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        stored = await download_backup(proof.backup, store, Path(scratch))
-    now = {digest.key: digest.sha256 for digest in stored.digests}
-    findings = stored.findings
-    for kept in proof.objects:
-        if kept.key not in now:
-            findings.append(Finding(code="missing", detail=f"{kept.key} is gone"))
-        elif now[kept.key] != kept.sha256:
-            findings.append(Finding(code="hash", detail=f"{kept.key} is not what was proven"))
-    return findings
-
-
-async def _download_and_read(
-    backup: str, store: S3Store, scratch: Path
-) -> tuple[StoredBackup, Archive | None, list[Finding]]:
-    stored = await download_backup(backup, store, scratch)
-    return stored, *await _read(stored)
-
-
-async def _read(stored: StoredBackup) -> tuple[Archive | None, list[Finding]]:
-    path = stored.files.get(layout.contents_key(stored.name))
-    if path is None:
-        return None, [Finding(code="missing", detail="the archive is not in the bucket")]
-    try:
-        return await asyncio.to_thread(read_archive, path), []
-    except ArchiveDamaged as error:
-        return None, [Finding(code="contents", detail=error.detail)]
 
 
 async def _check_inventory(inventory: Inventory, archive: Archive, kube: KubeClient) -> tuple[list[Finding], int]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,27 @@ def is_plain(key: str, prefix: str) -> bool:
     return bool(name) and "/" not in name and not name.startswith(".")
 
 
-async def download_backup(name: str, store: S3Store, scratch: Path) -> StoredBackup:
+#: Told how many bytes of how many are here.
+OnBytes = Callable[[int, int], Awaitable[None]]
+
+
+async def download_backup(name: str, store: S3Store, scratch: Path, on_bytes: OnBytes | None = None) -> StoredBackup:
     """Every object below the backup's prefix; one that cannot be had whole becomes a finding."""
     backup = StoredBackup(name)
     gate = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+    done = 0
+
+    async def count(size: int) -> None:
+        nonlocal done
+        done += size
+        if on_bytes is not None:
+            await on_bytes(done, total)
 
     async def download(number: int, stored: StoredObject) -> None:
         path = scratch / str(number)  # keys are the bucket's words, not fit for paths
         async with gate:
             try:
-                found = await store.download(stored.key, path)
+                found = await store.download(stored.key, path, count)
             except (ObjectDamaged, ObjectNotFound) as error:
                 backup.findings.append(Finding(code="contents", detail=error.detail))
                 return
@@ -79,6 +91,7 @@ async def download_backup(name: str, store: S3Store, scratch: Path) -> StoredBac
         backup.digests.append(StoredDigest(key=stored.key, size=found.size, sha256=found.sha256))
 
     listed = await store.list_objects(layout.backup_prefix(name))
+    total = sum(stored.size for stored in listed)
     await side_by_side(*(download(number, stored) for number, stored in enumerate(listed)))
     backup.digests.sort(key=lambda digest: digest.key)
     return backup

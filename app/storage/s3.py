@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -121,7 +121,9 @@ class S3Store:
                 content: bytes = await body.read()
         return content
 
-    async def download(self, key: str, path: Path) -> Download:
+    async def download(
+        self, key: str, path: Path, on_chunk: Callable[[int], Awaitable[None]] | None = None
+    ) -> Download:
         """Stream an object into a file; raises ``ObjectDamaged`` when its size is not what the store announced."""
         digest, size = hashlib.sha256(), 0
         async with _translated(key):
@@ -132,6 +134,8 @@ class S3Store:
                         digest.update(chunk)
                         size += len(chunk)
                         file.write(chunk)
+                        if on_chunk is not None:
+                            await on_chunk(len(chunk))
         if size != response["ContentLength"]:
             raise ObjectDamaged(f"{key} has {size} bytes instead of {response['ContentLength']}", key=key)
         return Download(size, digest.hexdigest())

@@ -7,9 +7,9 @@ from app.host.instance_directory import InstanceDirectory
 from app.jobs.journal import Journal
 from app.jobs.models import BackupRecord
 from app.proof.evidence import find_proof
+from app.proof.examine import rehashed
 from app.proof.index import find_index
 from app.proof.models import ObjectKey
-from app.proof.prove import rehash
 from app.velero.restoring import KECS_WEBHOOK, WEBHOOK_KINDS
 from app.workflows.importing import import_backup
 from app.workflows.world import InstanceSession
@@ -52,7 +52,7 @@ async def _problem_of(session: InstanceSession, name: str) -> str | None:
     try:
         proof = find_proof(session.directory, name)
         if proof is not None:
-            findings = await rehash(proof, store)
+            findings = (await rehashed(proof, store)).findings
             if findings:
                 return findings[0].detail
         await import_backup(session, name)

@@ -40,7 +40,11 @@ async def prove_backup(
         host_directory=Path(storage.host_path),
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
     )
-    proof, small_objects = await prove(request, await session.kube(), await session.objects())
+
+    async def report(done: int, total: int) -> None:
+        await journal.progress("reading the backup", bytes_done=done, bytes_total=total)
+
+    proof, small_objects = await prove(request, await session.kube(), await session.objects(), report)
     save_proof(session.directory, proof, small_objects)
     if proof.verdict != "proven":
         raise proof_failed(proof)

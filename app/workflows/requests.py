@@ -149,6 +149,29 @@ class BackupRequest(JobOptions):
     backup: ScopeOptions = ScopeOptions()
 
 
+class ValidateRequest(JobOptions):
+    """Body of ``POST /instances/{name}/backups/{backup_id}/validate``."""
+
+    level: Literal["quick", "deep"] = Field(
+        default="deep",
+        description="`quick`: every object is there in its size. `deep`: every byte is read and held against the "
+        "proof's hashes.",
+    )
+
+
+class ValidateJob(ValidateRequest):
+    """What a job of that type is kept with."""
+
+    backup: str
+
+
+class DeleteBackupJob(JobOptions):
+    """What a job that deletes a backup is kept with."""
+
+    backup: str
+    force: bool = False
+
+
 class RestoreRequest(JobOptions):
     """Body of ``POST /instances/{name}/restores``."""
 

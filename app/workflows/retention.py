@@ -47,14 +47,19 @@ async def prune_backups(session: InstanceSession) -> list[str]:
     keep = config.policy.keep_last or session.settings.workflow.keep_last
     deleted = []
     for name in victims(records, keep, spared):
-        await delete_backup(session, name)
-        await store.backups.mark_deleted(session.instance, name)
-        delete_proof(session.directory, name)
+        await forget_backup(session, name)
         deleted.append(name)
     return deleted
 
 
-async def delete_backup(session: InstanceSession, name: str) -> None:
+async def forget_backup(session: InstanceSession, name: str) -> None:
+    """Delete a backup and its evidence; the row stays as history."""
+    await _delete_backup(session, name)
+    await session.world.store.backups.mark_deleted(session.instance, name)
+    delete_proof(session.directory, name)
+
+
+async def _delete_backup(session: InstanceSession, name: str) -> None:
     """Delete one backup through Velero, so that nothing brings it back; already gone is success.
 
     Velero deletes only what it knows: a backup that only the bucket holds is imported first.

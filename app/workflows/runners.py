@@ -7,12 +7,21 @@ from pydantic import BaseModel
 
 from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
+from app.workflows.deleting import delete_one_backup
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
-from app.workflows.requests import BackupRequest, RestoreRequest, StartRequest, StopRequest
+from app.workflows.requests import (
+    BackupRequest,
+    DeleteBackupJob,
+    RestoreRequest,
+    StartRequest,
+    StopRequest,
+    ValidateJob,
+)
 from app.workflows.stack import open_forward, sleep_stack, wake_stack
 from app.workflows.start import restore_instance, start_instance
 from app.workflows.stop import stop_instance
+from app.workflows.validation import validate_backup
 from app.workflows.world import InstanceSession, World
 
 Runner = Callable[[Journal], Awaitable[dict[str, Any]]]
@@ -67,6 +76,8 @@ def runners(world: World) -> Mapping[str, Runner]:
         "start": runner(StartRequest, start_instance),
         "backup": runner(BackupRequest, back_up_instance),
         "restore": runner(RestoreRequest, restore_instance),
+        "validate": runner(ValidateJob, validate_backup),
+        "delete-backup": runner(DeleteBackupJob, delete_one_backup),
         "stack-wake": wake,
         "stack-sleep": sleep,
     }

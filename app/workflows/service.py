@@ -5,27 +5,29 @@ what happens afterwards is the job's.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app.errors import (
-    BackupNotFound,
     ClusterAbsent,
     ClusterStateUnknown,
     InstanceNotFound,
     InstanceNotRunning,
+    JobNotRetryable,
     NoRestoreOutstanding,
     OperationInProgress,
-    ServiceError,
 )
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord, Job
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import RequestKey
+from app.jobs.states import ENDED, JobStatus
 from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
 from app.proof.evidence import find_proof
 from app.proof.models import Proof
+from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
 from app.workflows.preflight import look_before_stop
@@ -33,6 +35,7 @@ from app.workflows.records import instances_on_host
 from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
+    DeleteBackupJob,
     InstanceDiagnosis,
     InstanceView,
     JobOptions,
@@ -42,6 +45,7 @@ from app.workflows.requests import (
     RestoreRequest,
     StartRequest,
     StopRequest,
+    ValidateJob,
 )
 from app.workflows.rollout import choose_velero
 from app.workflows.world import InstanceSession, World
@@ -96,17 +100,17 @@ class Operations:
         async with InstanceSession(self._world, name) as session:
             return InstanceDiagnosis(instance_name=name, state=status.state, checks=await diagnose(session, status))
 
-    async def backups(self, name: str) -> Sequence[BackupRecord]:
-        """The instance's backups, newest first, deleted ones included as history."""
+    async def backups(
+        self, name: str, status: str | None, *, before: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[BackupRecord]:
+        """A page of the instance's backups, newest first, deleted ones included as history."""
         await self._status(name)
-        return await self._world.store.backups.list(name)
+        return await self._world.store.backups.page(name, status=status, before=before, limit=limit)
 
     async def backup(self, name: str, backup: str) -> tuple[BackupRecord, Proof | None]:
         """One backup with its proof, if it was ever proven on this host."""
         await self._status(name)
-        record = await self._world.store.backups.find(name, backup)
-        if record is None:
-            raise _backup_not_found(name, backup)
+        record = await self._require_backup(name, backup)
         return record, find_proof(self._directory(name), backup)
 
     async def submit_stop(self, name: str, request: StopRequest) -> Job:
@@ -134,6 +138,55 @@ class Operations:
         self._require_running(name, await self._present(name))
         await self._known_backup(name, request.restore)
         return await self._submit("restore", name, request)
+
+    async def submit_validate(self, name: str, request: ValidateJob) -> Job:
+        """Accept looking at a backup again; the instance must run, since the bucket lies in its cluster."""
+        status = await self._present(name)
+        await self._require_backup(name, request.backup)
+        self._require_running(name, status)
+        return await self._submit("validate", name, request)
+
+    async def submit_delete(self, name: str, request: DeleteBackupJob) -> Job:
+        """Accept deleting a backup; refuses one that is pinned, due, or the last good one."""
+        status = await self._present(name)
+        await refuse_needed(self._world, self._directory(name), name, request)
+        self._require_running(name, status)
+        return await self._submit("delete-backup", name, request)
+
+    async def pin(self, name: str, backup: str, *, pinned: bool) -> BackupRecord:
+        """Spare a backup from pruning and deletion, or let it go again."""
+        await self._status(name)
+        await self._require_backup(name, backup)
+        return await self._world.store.backups.pin(name, backup, pinned=pinned)
+
+    async def kept(self, name: str, backup: str) -> InstanceDirectory:
+        """Where this host keeps what was read of a backup."""
+        await self._status(name)
+        await self._require_backup(name, backup)
+        return self._directory(name)
+
+    async def retry(self, job_id: str) -> Job:
+        """Accept the same operation again, by the rules of now."""
+        job = await self._world.store.get(job_id)
+        if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            raise JobNotRetryable(
+                f"job {job.id} has {job.status}" if job.status in ENDED else f"job {job.id} is {job.status}",
+                remedy="Only a failed or a cancelled job can be submitted again.",
+                job_id=job.id,
+                job_status=job.status,
+            )
+        if job.type.startswith("stack-"):
+            return await self.submit_stack(job.instance, job.type.removeprefix("stack-"))
+        again: dict[str, tuple[type[JobOptions], Callable[[str, Any], Awaitable[Job]]]] = {
+            "stop": (StopRequest, self.submit_stop),
+            "start": (StartRequest, self.submit_start),
+            "backup": (BackupRequest, self.submit_backup),
+            "restore": (RestoreRequest, self.submit_restore),
+            "validate": (ValidateJob, self.submit_validate),
+            "delete-backup": (DeleteBackupJob, self.submit_delete),
+        }
+        parse, submit = again[job.type]
+        return await submit(job.instance, parse.model_validate(job.request))
 
     async def submit_stack(self, name: str, action: str) -> Job:
         """Accept waking the stack for a person (it then stays up) or putting it to sleep."""
@@ -217,8 +270,14 @@ class Operations:
             raise outstanding_error(name, config.restore_outstanding)
 
     async def _known_backup(self, name: str, wish: RestoreOptions) -> None:
-        if wish.backup_id is not None and await self._world.store.backups.find(name, wish.backup_id) is None:
-            raise _backup_not_found(name, wish.backup_id)
+        if wish.backup_id is not None:
+            await self._require_backup(name, wish.backup_id)
+
+    async def _require_backup(self, name: str, backup: str) -> BackupRecord:
+        record = await self._world.store.backups.find(name, backup)
+        if record is None:
+            raise backup_not_found(name, backup)
+        return record
 
     def _directory(self, name: str) -> InstanceDirectory:
         return InstanceDirectory.open(self._world.settings.instances_directory, name)
@@ -256,12 +315,3 @@ class Operations:
                 "jobs": f"/jobs?instance={name}",
             },
         )
-
-
-def _backup_not_found(instance: str, backup: str) -> ServiceError:
-    return BackupNotFound(
-        f"instance {instance!r} has no backup {backup!r}",
-        remedy=f"List what there is with GET /instances/{instance}/backups.",
-        instance_name=instance,
-        backup=backup,
-    )

@@ -10,9 +10,10 @@ import pytest
 from app.errors import ServiceError
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import CONFIG_MAPS
+from app.proof.examine import rehashed
 from app.proof.index import INDEX_FILE
 from app.proof.models import Proof
-from app.proof.prove import prove_backup, rehash
+from app.proof.prove import prove_backup
 from app.storage import layout
 from app.storage.s3 import S3Store
 from tests.proof.archives import an_archive
@@ -236,7 +237,7 @@ async def test_a_store_that_does_not_answer_is_not_a_verdict(shop: Shop) -> None
 async def test_what_was_proven_is_still_there(shop: Shop) -> None:
     """A start hashes every object again."""
     proof = await prove(shop, good_backup(await shop.objects()))
-    assert await rehash(proof, shop.store) == []
+    assert (await rehashed(proof, shop.store)).findings == []
 
 
 @pytest.mark.parametrize(("data", "code"), [(an_archive([]), "hash"), (None, "missing")])
@@ -245,6 +246,6 @@ async def test_what_was_changed_since_the_proof_is_found(shop: Shop, data: bytes
     proof = await prove(shop, good_backup(await shop.objects()))
     key = layout.contents_key(NAME)
     await (shop.store.delete([key]) if data is None else shop.store.put(key, data))
-    findings = await rehash(proof, shop.store)
+    findings = (await rehashed(proof, shop.store)).findings
     assert [finding.code for finding in findings] == [code]
     assert key in findings[0].detail

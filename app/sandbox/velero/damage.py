@@ -1,8 +1,10 @@
 """Damages a finished backup in the bucket before it is said Completed, when a fault switch asks for it."""
 
+import gzip
 import json
 import logging
 import os
+import zlib
 
 from app.sandbox.objects import Object
 from app.sandbox.velero import layout
@@ -45,9 +47,19 @@ def _damaged_tar(data: bytes, damage: Damage) -> bytes:
         case "tar-truncated":
             return data[: len(data) // 2]
         case "tar-bit-flipped":
-            middle = len(data) // 2
-            return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+            return _with_a_harmful_flip(data)
     return rewrite_archive(data, lambda key, content: _damaged_item(key, content, damage))
+
+
+def _with_a_harmful_flip(data: bytes) -> bytes:
+    """One bit flipped in the middle, where it does harm: about one in a thousand of a gzip stream means nothing."""
+    for at in range(len(data) // 2, len(data)):
+        flipped = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+        try:
+            gzip.decompress(flipped)
+        except (OSError, EOFError, zlib.error):
+            return flipped
+    raise ValueError("no bit of this archive matters")
 
 
 def _damaged_item(key: ArchiveKey, content: Object, damage: Damage) -> Object | None:
