@@ -12,12 +12,19 @@ from app.api.dependencies import Services
 from app.db import Database
 from app.host.host_id import host_id
 from app.host.service_lock import ServiceLock
+from app.host.webhook_secret import webhook_secret
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
 from app.ports import Clusters
 from app.settings import Settings
 from app.storage import s3
+from app.webhooks.addresses import Addresses
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.outbox import Outbox
+from app.webhooks.queue import DeliveryQueue
+from app.webhooks.sending import Sender
+from app.webhooks.store import WebhookStore
 from app.workflows.idle import settle
 from app.workflows.records import recall_all
 from app.workflows.runners import runners
@@ -41,7 +48,8 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     opened.enter_context(ServiceLock(settings.instances_directory, url=_url(settings)))
     database = await opened.enter_async_context(Database.open(settings))
     await database.migrate()
-    store = JobStore(database, host_id(settings.state_directory))
+    host = host_id(settings.state_directory)
+    store = JobStore(database, host, Outbox(host))
     world = World(settings, clusters, store)
     await recall_all(world)
 
@@ -51,6 +59,10 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     await opened.enter_async_context(world.forwards)
     opened.callback(asyncio.create_task(_load_libraries(), name="load libraries").cancel)
     reconciler = Reconciler(store, runners(world), settings.workflow, on_idle)
+    addresses = Addresses(settings.webhooks.allowed_hosts)
+    queue = DeliveryQueue(database, host, webhook_secret(settings.state_directory))
+    # Entered before the jobs, so that it ends after them and their last words may still go out.
+    await opened.enter_async_context(Deliverer(queue, Sender(addresses, settings.webhooks.timeout_seconds)))
     await opened.enter_async_context(reconciler)
     return Services(
         settings=settings,
@@ -59,6 +71,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
         reconciler=reconciler,
         operations=Operations(world, reconciler),
         statistics=Statistics(store),
+        webhooks=WebhookStore(database, host, addresses),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
-from app.api import backups, instances, jobs, problems, service_info, statistics
+from app.api import backups, instances, jobs, problems, service_info, statistics, webhooks
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
 from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies, check_binding
@@ -32,6 +32,7 @@ TAGS = [
     {"name": "instances", "description": "KECS instances and the operations on them."},
     {"name": "backups", "description": "Backups of an instance, with their proofs."},
     {"name": "jobs", "description": "Accepted operations."},
+    {"name": "webhooks", "description": "Receivers of signed messages about jobs, and what was sent to them."},
     {"name": "statistics", "description": "Counts, durations and sizes, computed from the recorded jobs."},
     {"name": "service", "description": "The service about itself."},
 ]
@@ -69,8 +70,9 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             Middleware(SmallJsonBodies),
         ],
     )
-    for module in (instances, backups, jobs, statistics, service_info):
+    for module in (instances, backups, jobs, webhooks, statistics, service_info):
         app.include_router(module.router)
+    webhooks.describe_messages(app.webhooks)
     problems.install(app)
     return app
 

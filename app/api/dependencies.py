@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.jobs.repository import JobStore
     from app.jobs.statistics import Statistics
     from app.settings import Settings
+    from app.webhooks.store import WebhookStore
     from app.workflows.service import Operations
 
 #: How soon a client should look at an unfinished job again (integer seconds).
@@ -35,6 +36,7 @@ class Services:
     reconciler: "Reconciler"
     operations: "Operations"
     statistics: "Statistics"
+    webhooks: "WebhookStore"
 
 
 def running_services(request: Request) -> Services:
@@ -93,7 +95,6 @@ class NotBuilt:
 
 
 NOT_BUILT = (
-    NotBuilt(("callback_url",), (), "Follow the job with GET /jobs/{id}?wait=60 or GET /jobs/{id}/events."),
     NotBuilt(
         ("backup", "include_volumes"),
         (False,),

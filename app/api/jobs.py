@@ -1,15 +1,13 @@
 """Jobs: how an accepted operation goes on."""
 
-import base64
-import binascii
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.dependencies import RETRY_AFTER_SECONDS, Running
 from app.api.errors import InvalidPageToken, InvalidRequest
+from app.api.paging import PageWish, page_token
 from app.api.problems import declared
 from app.api.schemas import EventView, JobPage, JobType, JobView
 from app.db import DatabaseError
@@ -18,37 +16,24 @@ from app.jobs.states import ENDED, JobStatus
 
 router = APIRouter(tags=["jobs"])
 
-DEFAULT_PAGE_SIZE = 50
-MAX_PAGE_SIZE = 200
 
-
-class JobFilter(BaseModel):
+class JobFilter(PageWish):
     """Which jobs to list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     instance: str | None = None
     status: JobStatus | None = None
     type: JobType | None = None
-    page_size: int = Field(default=0, ge=0, description=f"0 means {DEFAULT_PAGE_SIZE}; at most {MAX_PAGE_SIZE} come.")
-    page_token: str = Field(default="", description="`next_page_token` of the page before.")
-
-    @property
-    def limit(self) -> int:
-        """Jobs on one page."""
-        return min(self.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 @router.get("/jobs", responses=declared(InvalidRequest, InvalidPageToken, DatabaseError))
 async def list_jobs(services: Running, wanted: Annotated[JobFilter, Query()]) -> JobPage:
     """Jobs, newest first."""
-    before = _read_token(wanted.page_token) if wanted.page_token else None
     jobs = await services.store.list_jobs(
-        instance=wanted.instance, status=wanted.status, kind=wanted.type, before=before, limit=wanted.limit + 1
+        instance=wanted.instance, status=wanted.status, kind=wanted.type, before=wanted.before, limit=wanted.limit + 1
     )
     page = JobPage(jobs=[JobView.of(job) for job in jobs[: wanted.limit]])
     if len(jobs) > wanted.limit:
-        page.next_page_token = _token(page.jobs[-1].id)
+        page.next_page_token = page_token(page.jobs[-1].id)
         query = wanted.model_dump(mode="json", exclude_defaults=True) | {"page_token": page.next_page_token}
         page.next_link = f"/jobs?{urlencode(query)}"
     return page
@@ -97,16 +82,3 @@ async def cancel_job(job_id: str, services: Running, response: Response) -> JobV
     response.headers["Location"] = f"/jobs/{job.id}"
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JobView.of(job)
-
-
-def _token(job_id: str) -> str:
-    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
-
-
-def _read_token(token: str) -> str:
-    try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise InvalidPageToken(
-            "the page token was not made by this service", remedy="Begin again without page_token."
-        ) from None

@@ -25,6 +25,7 @@ from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
 from app.proof.evidence import find_proof
 from app.proof.models import Proof
+from app.webhooks.addresses import Addresses
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
 from app.workflows.preflight import look_before_stop
@@ -52,6 +53,7 @@ class Operations:
     def __init__(self, world: World, reconciler: Reconciler) -> None:
         self._world = world
         self._reconciler = reconciler
+        self._addresses = Addresses(world.settings.webhooks.allowed_hosts)
 
     async def list_instances(self) -> list[InstanceView]:
         """Every instance that has a directory or a cluster, by name."""
@@ -158,6 +160,8 @@ class Operations:
         return await self._view(name, status)
 
     async def _submit(self, kind: str, name: str, request: JobOptions) -> Job:
+        if request.callback_url is not None:
+            self._addresses.check(request.callback_url)
         workflow = self._world.settings.workflow
         seconds = min(request.timeout_seconds or workflow.job_timeout_seconds, workflow.max_job_timeout_seconds)
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
