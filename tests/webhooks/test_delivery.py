@@ -14,6 +14,7 @@ from app.webhooks.messages import EventType
 from app.webhooks.models import Delivery, Endpoint
 from app.webhooks.queue import MAX_ATTEMPTS, PAUSES, Message, Outcome
 from tests.service import free_port
+from tests.waiting import eventually
 from tests.webhooks.conftest import Office
 from tests.webhooks.receiver import Answer, Receiver, listening
 
@@ -86,6 +87,7 @@ async def test_the_schedule_is_kept_and_ends(office: Office) -> None:
 @pytest.mark.parametrize(
     ("header", "hours"),
     [("7200", 2), ("999999999999", 24), (format_datetime(now() + timedelta(hours=3), usegmt=True), 3), ("soon", 0)],
+    ids=["seconds", "too-long", "date", "unreadable"],
 )
 async def test_retry_after_is_honoured_up_to_a_day(office: Office, receiver: Receiver, header: str, hours: int) -> None:
     """As seconds or as a date; what cannot be read is ignored."""
@@ -157,12 +159,15 @@ async def test_localhost_is_tried_at_every_address_it_has(office: Office, receiv
 
 async def test_a_receiver_that_is_down_or_silent_is_a_failed_attempt(office: Office, receiver: Receiver) -> None:
     """With a reason that a person understands; its password is in none of it."""
+
+    async def both_tried() -> bool:
+        return [delivery.attempts for delivery in await office.deliveries()] == [1, 1]
+
     receiver.always = Answer(seconds=30)
     await office.job("silent", callback_url=receiver.url(user_info="me:hunter2@"))
     await office.job("down", callback_url=f"http://me:hunter2@127.0.0.1:{free_port()}/")
     async with office.delivering(timeout_seconds=0.5):
-        await receiver.has(1)
-        await asyncio.sleep(1)
+        await eventually(both_tried)
     silent, down = await office.deliveries()
     assert silent.last_error == "no answer within 0.5 s"
     assert down.last_error.startswith("cannot connect to 127.0.0.1 port")
@@ -178,17 +183,25 @@ async def test_an_endless_answer_is_not_read(office: Office, receiver: Receiver)
 
 
 async def test_a_slow_receiver_holds_no_other_up(office: Office, receiver: Receiver) -> None:
-    """One message at a time to each, however many wait."""
-    async with listening(Receiver(always=Answer(seconds=20))) as slow:
+    """It gets one message at a time, however many wait for it."""
+    async with listening(Receiver(always=Answer(seconds=30))) as slow, office.delivering():
+        endpoint = await office.endpoint(slow.url())
         for _ in range(6):
-            await office.webhooks.send_test((await office.endpoint(slow.url())).id)
-            await office.webhooks.send_test((await office.webhooks.list())[-1].id)
-        slow_endpoints = len(await office.webhooks.list())
-        async with office.delivering():
-            await slow.has(4)
-            await asyncio.sleep(0.3)
-            assert (slow_endpoints, slow.most_at_once) == (6, 4)
-    assert receiver.got == []
+            await office.webhooks.send_test(endpoint.id)
+        await slow.has(1)
+        await office.webhooks.send_test((await office.endpoint(receiver.url())).id)
+        await receiver.has(1)
+        assert len(slow.got) == 1
+
+
+async def test_at_most_four_messages_are_on_their_way(office: Office, receiver: Receiver) -> None:
+    """The others follow as soon as one of those has ended."""
+    receiver.always = Answer(seconds=0.3)
+    for _ in range(6):
+        await office.webhooks.send_test((await office.endpoint(receiver.url())).id)
+    async with office.delivering():
+        await receiver.has(6)
+    assert receiver.most_at_once == 4
 
 
 async def test_many_messages_go_out_in_turn(office: Office, receiver: Receiver) -> None:
