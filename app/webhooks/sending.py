@@ -66,7 +66,9 @@ class Sender:
                 content=message.body.encode(),
                 headers=_headers(destination, message),
                 extensions={"sni_hostname": destination.server_name} if destination.server_name else {},
-                timeout=httpx.Timeout(self._timeout_seconds, connect=self._timeout_seconds / len(destination.addresses)),
+                timeout=httpx.Timeout(
+                    self._timeout_seconds, connect=self._timeout_seconds / len(destination.addresses)
+                ),
             )
             auth = httpx.BasicAuth(*destination.credentials) if destination.credentials else None
             try:

@@ -1,6 +1,7 @@
 """A receiver on a loopback port that answers as it is told to and keeps what it got."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,14 +80,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def listening(receiver: Receiver) -> AsyncIterator[Receiver]:
+async def listening(receiver: Receiver, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """The receiver up until the block ends; its port stays the same from then on."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.receive)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", receiver.port, reuse_address=True).start()
+        await web.TCPSite(runner, "127.0.0.1", receiver.port, reuse_address=True, ssl_context=tls).start()
         receiver.port = runner.addresses[0][1]
         yield receiver
     finally:
