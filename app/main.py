@@ -11,15 +11,23 @@ from app.access.audit import AuditStore
 from app.access.tokens import TokenStore
 from app.api.application import build_app
 from app.api.dependencies import Services
+from app.api.guards import check_binding
 from app.db import Database
 from app.host.host_id import host_id
 from app.host.service_lock import ServiceLock
+from app.host.webhook_secret import webhook_secret
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
 from app.ports import Clusters
 from app.settings import Settings
 from app.storage import s3
+from app.webhooks.addresses import Addresses
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.outbox import Outbox
+from app.webhooks.queue import DeliveryQueue
+from app.webhooks.sending import Sender
+from app.webhooks.store import WebhookStore
 from app.workflows.idle import settle
 from app.workflows.records import recall_all
 from app.workflows.runners import runners
@@ -43,7 +51,10 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     opened.enter_context(ServiceLock(settings.instances_directory, url=settings.server.url))
     database = await opened.enter_async_context(Database.open(settings))
     await database.migrate()
-    store = JobStore(database, host_id(settings.state_directory))
+    tokens = TokenStore(database)
+    await check_binding(settings.server, tokens)
+    host = host_id(settings.state_directory)
+    store = JobStore(database, host, Outbox(host))
     world = World(settings, clusters, store)
     await recall_all(world)
 
@@ -53,6 +64,10 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     await opened.enter_async_context(world.forwards)
     opened.callback(asyncio.create_task(_load_libraries(), name="load libraries").cancel)
     reconciler = Reconciler(store, runners(world), settings.workflow, on_idle)
+    addresses = Addresses(settings.webhooks.allowed_hosts)
+    queue = DeliveryQueue(database, host, webhook_secret(settings.state_directory))
+    # Entered before the jobs, so that it ends after them and their last words may still go out.
+    await opened.enter_async_context(Deliverer(queue, Sender(addresses, settings.webhooks.timeout_seconds)))
     await opened.enter_async_context(reconciler)
     return Services(
         settings=settings,
@@ -61,8 +76,9 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
         reconciler=reconciler,
         operations=Operations(world, reconciler),
         statistics=Statistics(store),
-        tokens=TokenStore(database),
+        tokens=tokens,
         audit=AuditStore(database, store.host),
+        webhooks=WebhookStore(database, host, addresses),
     )
 
 

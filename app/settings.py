@@ -117,6 +117,15 @@ class WorkflowSettings(BaseModel):
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
 
+class WebhookSettings(BaseModel):
+    """Messages to others about jobs."""
+
+    allowed_hosts: list[str] = []
+    """Host names and IP addresses that messages may go to, besides loopback."""
+    timeout_seconds: float = Field(default=15, gt=0)
+    """Of one attempt, from the lookup of the name to the answer's head."""
+
+
 class K3dSettings(BaseModel):
     """The programs behind the driver ``k3d`` and how long they may take, in seconds."""
 
@@ -190,6 +199,7 @@ class Settings(BaseSettings):
     server: ServerSettings = Field(default_factory=ServerSettings)
     stack: StackSettings = Field(default_factory=StackSettings)
     workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
 
     @model_validator(mode="after")
     def _command_driver_has_commands(self) -> Self:
@@ -216,5 +226,5 @@ class Settings(BaseSettings):
 
     @property
     def state_directory(self) -> Path:
-        """The service's own files: database, host id."""
+        """The service's own files: database, host id, secret of callbacks."""
         return self.home_directory / "state"

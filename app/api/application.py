@@ -10,11 +10,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from app.access.errors import ScopeTooSmall, TokenInvalid, TokenRequired
-from app.api import audit, backups, instances, jobs, problems, service_info, statistics
+from app.api import audit, backups, instances, jobs, problems, service_info, statistics, webhooks
 from app.api.access import AccessControl
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
-from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies, check_binding
+from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies
 from app.api.revalidation import Revalidation
 from app.errors import ServiceError
 from app.settings import Settings
@@ -36,6 +36,7 @@ TAGS = [
     {"name": "instances", "description": "KECS instances and the operations on them."},
     {"name": "backups", "description": "Backups of an instance, with their proofs."},
     {"name": "jobs", "description": "Accepted operations."},
+    {"name": "webhooks", "description": "Receivers of signed messages about jobs, and what was sent to them."},
     {"name": "statistics", "description": "Counts, durations and sizes, computed from the recorded jobs."},
     {"name": "service", "description": "The service about itself."},
 ]
@@ -49,7 +50,6 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with services_lifespan(app) as services:
-            await check_binding(settings.server, services.tokens)
             app.state.services = services
             yield
 
@@ -77,8 +77,9 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             Middleware(Revalidation),
         ],
     )
-    for module in (instances, backups, jobs, statistics, audit, service_info):
+    for module in (instances, backups, jobs, webhooks, statistics, audit, service_info):
         app.include_router(module.router)
+    webhooks.describe_messages(app.webhooks)
     problems.install(app)
     _declare_tokens(app)
     return app

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.jobs.repository import JobStore
     from app.jobs.statistics import Statistics
     from app.settings import Settings
+    from app.webhooks.store import WebhookStore
     from app.workflows.service import Operations
 
 #: How soon a client should look at an unfinished job again (integer seconds).
@@ -42,6 +43,7 @@ class Services:
     statistics: "Statistics"
     tokens: "TokenStore"
     audit: "AuditStore"
+    webhooks: "WebhookStore"
     keys_in_flight: KeysInFlight = field(default_factory=KeysInFlight)
 
 
@@ -114,7 +116,6 @@ class NotBuilt:
 
 
 NOT_BUILT = (
-    NotBuilt(("callback_url",), (), "Follow the job with GET /jobs/{id}?wait=60 or GET /jobs/{id}/events."),
     NotBuilt(
         ("backup", "include_volumes"),
         (False,),

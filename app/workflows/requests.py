@@ -65,6 +65,12 @@ class JobOptions(StrictModel):
     labels: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default={}, max_length=32, description="Kept with the job and given back."
     )
+    callback_url: str | None = Field(
+        default=None,
+        max_length=2048,
+        description="Receives every event of this job, as a webhook does; signed with the service's own secret.",
+        examples=["http://127.0.0.1:8080/kecs"],
+    )
 
 
 class StopRequest(JobOptions):

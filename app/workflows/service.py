@@ -27,6 +27,7 @@ from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
 from app.proof.evidence import find_proof
 from app.proof.models import Proof
+from app.webhooks.addresses import Addresses
 from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
@@ -58,6 +59,7 @@ class Operations:
         self._world = world
         self._reconciler = reconciler
         self._key = key
+        self._addresses = Addresses(world.settings.webhooks.allowed_hosts)
 
     def under(self, key: RequestKey | None) -> "Operations":
         """The same operations; the job that one of them accepts is found again by the caller's key."""
@@ -217,6 +219,8 @@ class Operations:
         return await self._view(name, status)
 
     async def _submit(self, kind: str, name: str, request: JobOptions) -> Job:
+        if request.callback_url is not None:
+            self._addresses.check(request.callback_url)
         workflow = self._world.settings.workflow
         seconds = min(request.timeout_seconds or workflow.job_timeout_seconds, workflow.max_job_timeout_seconds)
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)

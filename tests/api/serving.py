@@ -24,6 +24,13 @@ from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
 from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
 from app.settings import ServerSettings, Settings
+from app.webhooks.addresses import Addresses
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.outbox import Outbox
+from app.webhooks.queue import DeliveryQueue
+from app.webhooks.sending import Sender
+from app.webhooks.signing import new_secret
+from app.webhooks.store import WebhookStore
 from app.workflows.service import Operations
 from app.workflows.world import World
 
@@ -33,6 +40,8 @@ INSTANCES = {
     "lost": PowerState.UNKNOWN,
     **{f"many{number}": PowerState.RUNNING for number in range(6)},
 }
+#: What callbacks are signed with here; a service keeps its own in a file.
+CALLBACK_SECRET = new_secret()
 
 
 class FixedClusters:
@@ -169,8 +178,13 @@ async def served_api(directory: Path, server: ServerSettings | None = None) -> A
 async def _services(settings: Settings, gate: Gate, clusters: FixedClusters) -> AsyncIterator[Services]:
     async with Database.open(settings) as database:
         await database.migrate()
-        store = JobStore(database, "host-of-this-test")
-        async with Reconciler(store, job_runners(gate), settings.workflow) as reconciler:
+        host = "host-of-this-test"
+        store = JobStore(database, host, Outbox(host))
+        addresses = Addresses(settings.webhooks.allowed_hosts)
+        deliverer = Deliverer(DeliveryQueue(database, host, CALLBACK_SECRET), Sender(addresses, 5))
+        async with deliverer, Reconciler(store, job_runners(gate), settings.workflow) as reconciler:
             operations = Operations(World(settings, clusters, store), reconciler)
             tokens, audit = TokenStore(database), AuditStore(database, store.host)
-            yield Services(settings, database, store, reconciler, operations, Statistics(store), tokens, audit)
+            webhooks = WebhookStore(database, host, addresses)
+            statistics = Statistics(store)
+            yield Services(settings, database, store, reconciler, operations, statistics, tokens, audit, webhooks)

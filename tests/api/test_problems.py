@@ -103,9 +103,6 @@ async def test_broken_json_is_a_problem(client: httpx.AsyncClient, content: byte
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("stop", {"callback_url": "http://127.0.0.1:1/"}, "callback_url"),
-        ("start", {"callback_url": "http://127.0.0.1:1/"}, "callback_url"),
-        ("backups", {"callback_url": "http://127.0.0.1:1/"}, "callback_url"),
         ("stop", {"backup": {"include_volumes": True}}, "backup.include_volumes"),
         ("stop", {"backup": {"validate": "quick"}}, "backup.validate"),
         ("stop", {"backup": {"validate": "restore-test"}}, "backup.validate"),
