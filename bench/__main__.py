@@ -1,4 +1,4 @@
-"""Own time in a stop, how fast service and sandbox are there, the sandbox's API, k3d's power.
+"""Own time in a stop, how fast service and sandbox are there, the sandbox's API, what callers wait for, k3d's power.
 
 Writes ``var/bench/summary.json``.
 
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
+from bench.callers import measure_callers
 from bench.figures import own_seconds, step_seconds
 from bench.k3d import measure_power
 from bench.measure import Measure
@@ -43,6 +44,8 @@ async def main() -> int:
     measures = [await service_ready(), await sandbox_ready()]
     console.print("Loading the sandbox's API server ...")
     measures += await measure_api(STATE / "api")
+    console.print("Keeping callers waiting ...")
+    measures += await measure_callers(STATE / "callers")
     console.print("Powering a k3d off and on at its recorded pace ...")
     (STATE / "k3d").mkdir()
     measures += await measure_power(STATE / "k3d")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.main import create_app
@@ -59,3 +60,23 @@ def test_every_operation_is_documented_and_filed(document: dict[str, Any]) -> No
     for operation in operations(document):
         assert operation["description"]
         assert len(operation["tags"]) == 1
+
+
+#: Answers without JSON, and a service that is not ready, which no recording should be.
+WITHOUT_EXAMPLE = {"get_metrics", "get_backup_logs", "delete_webhook"}
+
+
+def test_every_operation_has_examples_of_its_own_form(document: dict[str, Any]) -> None:
+    """Recorded ones, so they are what really comes; a changed form makes them invalid: `python -m tests.examples`."""
+    for operation in operations(document):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        answers = [answer for code, answer in operation["responses"].items() if code < "300"]
+        found = [
+            (content["schema"], content["example"])
+            for part in (*bodies, *answers)
+            for content in part.get("content", {}).values()
+            if "example" in content
+        ]
+        assert len(found) > len(bodies) or operation["operationId"] in WITHOUT_EXAMPLE, operation["operationId"]
+        for schema, example in found:
+            OAS31Validator(schema | {"components": document["components"]}).validate(example)

@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from app.access.errors import ScopeTooSmall, TokenInvalid, TokenRequired
-from app.api import audit, backups, instances, jobs, problems, service_info, statistics, webhooks
+from app.api import audit, backups, document, instances, jobs, problems, service_info, statistics, webhooks
 from app.api.access import AccessControl
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
@@ -81,16 +81,8 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
         app.include_router(module.router)
     webhooks.describe_messages(app.webhooks)
     problems.install(app)
-    _declare_tokens(app)
+    document.complete(app)
     return app
-
-
-def _declare_tokens(app: FastAPI) -> None:
-    """Say in the document that a token may be sent with every request, and must be where one is required."""
-    document = app.openapi()
-    scheme = {"type": "http", "scheme": "bearer", "description": "Needed off loopback; see `kecs-state token create`."}
-    document.setdefault("components", {})["securitySchemes"] = {"token": scheme}
-    document["security"] = [{}, {"token": []}]
 
 
 def _operation_id(route: APIRoute) -> str:

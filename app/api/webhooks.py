@@ -163,7 +163,7 @@ async def change_webhook(webhook_id: str, services: Running, body: WebhookChange
     return WebhookView.of(await services.webhooks.change(webhook_id, body.model_dump(exclude_unset=True)))
 
 
-@router.delete("/webhooks/{webhook_id}", status_code=204, responses=declared(*_ONE))
+@router.delete("/webhooks/{webhook_id}", status_code=204, response_class=Response, responses=declared(*_ONE))
 async def delete_webhook(webhook_id: str, services: Running) -> None:
     """Forget a receiver, and every message to it."""
     await services.webhooks.delete(webhook_id)

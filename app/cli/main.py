@@ -15,6 +15,7 @@ from app.cli.images import images_app
 from app.cli.options import Home, Sandbox, StateDir, UseVelero
 from app.cli.read_settings import change_server, read_service_settings, read_settings
 from app.cli.tokens import tokens_app
+from app.cli.webhooks import webhooks_app
 
 app = typer.Typer(
     name=PROGRAM,
@@ -54,6 +55,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(images_app, name="images", no_args_is_help=True)
+app.add_typer(webhooks_app, name="webhooks", no_args_is_help=True)
 app.add_typer(tokens_app, name="token", no_args_is_help=True)
 
 

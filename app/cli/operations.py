@@ -10,6 +10,7 @@ from app.cli.errors import CommandError, Exit
 from app.cli.following import Job, follow, silence, terminal
 from app.cli.options import (
     AsJson,
+    CallbackUrl,
     Detach,
     ExcludedNamespaces,
     JobTimeout,
@@ -72,6 +73,7 @@ def stop(
     resources: Resources,
     selector: Selector = "",
     labels: Labels,
+    callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -86,7 +88,13 @@ def stop(
         "resources": resources,
         "selector": selector,
     }
-    body = _body(use_velero_backup=use_velero, backup=backup, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(
+        use_velero_backup=use_velero,
+        backup=backup,
+        timeout_seconds=job_timeout,
+        labels=read_labels(labels),
+        callback_url=callback_url,
+    )
     submit(url, f"/instances/{name}/stop", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
@@ -105,6 +113,7 @@ def start(
     ] = None,
     required: Annotated[bool, typer.Option("--required", help="Fail the job when the restore fails.")] = False,
     labels: Labels,
+    callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -122,7 +131,13 @@ def start(
         "rerun_tasks": rerun_tasks and rerun_tasks.value,
         "required": required or None,
     }
-    body = _body(use_velero_backup=use_velero, restore=restore, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(
+        use_velero_backup=use_velero,
+        restore=restore,
+        timeout_seconds=job_timeout,
+        labels=read_labels(labels),
+        callback_url=callback_url,
+    )
     submit(url, f"/instances/{name}/start", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
@@ -134,6 +149,7 @@ def backup(
     resources: Resources,
     selector: Selector = "",
     labels: Labels,
+    callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -147,7 +163,7 @@ def backup(
         "resources": resources,
         "selector": selector,
     }
-    body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
@@ -161,6 +177,7 @@ def restore(
     existing: Annotated[ExistingPolicy, typer.Option(help="Objects that exist already.")] = ExistingPolicy.NONE,
     required: Annotated[bool, typer.Option("--required", help="Fail the job when the restore fails.")] = False,
     labels: Labels,
+    callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -177,7 +194,7 @@ def restore(
         "existing_resource_policy": None if existing is ExistingPolicy.NONE else existing.value,
         "required": required or None,
     }
-    body = _body(restore=wish, timeout_seconds=job_timeout, labels=read_labels(labels))
+    body = _body(restore=wish, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/restores", body, timeout=timeout, detach=detach, as_json=as_json)
 
 

@@ -20,6 +20,9 @@ Timeout = Annotated[
 JobTimeout = Annotated[
     float | None, typer.Option("--job-timeout", metavar="SECONDS", min=1, help="Deadline of the job itself.")
 ]
+CallbackUrl = Annotated[
+    str | None, typer.Option("--callback-url", metavar="URL", help="Tell this address of the job.", show_default=False)
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as the job is accepted.")]
 UseVelero = Annotated[
     bool | None,
