@@ -79,6 +79,9 @@ class StackSettings(BaseModel):
     images: ImageSettings = ImageSettings()
     adopt_foreign: bool = False
     """Use a Velero that someone else installed instead of refusing with 409."""
+    rbac: Literal["cluster-admin", "least-privilege"] = "cluster-admin"
+    """What Velero's account may do. ``least-privilege``: read what there is and, during a restore, write the kinds
+    the backup holds; roles that grant more than that are not restored (docs/security.md)."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
     min_free_bytes: int = 1024**3

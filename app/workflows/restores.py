@@ -9,6 +9,7 @@ from app.proof.archive import Archive
 from app.proof.models import ObjectKey
 from app.proof.reports import read_restore_report
 from app.velero.restoring import RESTORED_THOUGH_CONTROLLED, RestorePlan
+from app.velero.stack.rbac import allow_restoring
 from app.workflows.world import InstanceSession
 
 #: Velero's own messages quoted in a warning.
@@ -36,6 +37,8 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     Errors of single objects are a warning that quotes them; a Restore that did not run is ``RestoreFailed``.
     """
     velero = await session.velero()
+    kinds = {key.resource for key in (await session.index(str(plan.spec["backupName"]))).items}
+    await allow_restoring(await session.kube(), session.settings.stack, kinds)
     await velero.create_restore(name, plan, job_id=journal.job.id)
     timeout = session.settings.workflow.restore_timeout_seconds
 

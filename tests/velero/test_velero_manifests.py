@@ -17,7 +17,7 @@ PLACE = MinioPlace("/data/minio-data", 1000, 1001)
 ALL: list[dict[str, Any]] = [
     manifests.namespace_manifest(SETTINGS),
     manifests.service_account_manifest(SETTINGS),
-    manifests.cluster_role_binding_manifest(SETTINGS),
+    manifests.network_policy_manifest(SETTINGS),
     manifests.credentials_manifest(SETTINGS, KEYS),
     manifests.repository_password_manifest(SETTINGS, "password"),
     manifests.minio_service_manifest(SETTINGS),
@@ -56,9 +56,46 @@ def test_no_container_pulls_always_or_gains_rights(manifest: dict[str, Any]) -> 
 def test_minio_runs_as_the_owner_of_its_directory_on_the_host() -> None:
     """So that the host's user can remove what MinIO wrote."""
     pod = manifests.minio_manifest(SETTINGS, PLACE)["spec"]["template"]["spec"]
-    assert pod["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1001}
+    assert {"runAsUser": 1000, "runAsGroup": 1001, "runAsNonRoot": True}.items() <= pod["securityContext"].items()
     assert pod["volumes"][0]["hostPath"] == {"path": "/data/minio-data", "type": "DirectoryOrCreate"}
     assert pod["containers"][0]["readinessProbe"]["periodSeconds"] == 1
+
+
+def test_a_directory_of_root_is_served_by_root() -> None:
+    """Otherwise nobody could write it; the kubelet would refuse the pod besides."""
+    pod = manifests.minio_manifest(SETTINGS, MinioPlace("/data", 0, 0))["spec"]["template"]["spec"]
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]) == (0, False)
+
+
+@pytest.mark.parametrize("manifest", RUNNING, ids=lambda manifest: manifest["kind"])
+def test_every_container_is_confined(manifest: dict[str, Any]) -> None:
+    """No capability, nothing written but into volumes."""
+    for container in containers(manifest):
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_velero_never_runs_as_root() -> None:
+    """By number: of a user's name a kubelet cannot tell whether it is root's."""
+    deployment = manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9")
+    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 1002)
+
+
+def test_nothing_is_published() -> None:
+    """A Service of type ClusterIP, and no port of the node."""
+    spec = manifests.minio_service_manifest(SETTINGS)["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert all("nodePort" not in port for port in spec["ports"])
+    assert "hostPort" not in str(RUNNING)
+
+
+def test_only_veleros_namespace_reaches_minio() -> None:
+    """One rule, one source, one port."""
+    spec = manifests.network_policy_manifest(SETTINGS)["spec"]
+    assert spec["podSelector"]["matchLabels"].items() <= manifests.MINIO_POD_LABELS.items()
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"from": [{"podSelector": {}}], "ports": [{"port": 9000, "protocol": "TCP"}]}]
 
 
 def test_no_secret_stands_in_a_pod() -> None:

@@ -37,6 +37,15 @@ SERVER_ARGUMENTS = [
 
 Manifest = dict[str, Any]
 
+#: The user of Velero's image, whose name (cnb) a kubelet cannot tell from root's, and a home that it may write into.
+USER, HOME = 1002, "/home/cnb"
+#: Of every container: what it writes, it writes into volumes.
+CONFINED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 
 @dataclass(frozen=True)
 class MinioPlace:
@@ -61,18 +70,6 @@ def namespace_manifest(settings: StackSettings) -> Manifest:
 def service_account_manifest(settings: StackSettings) -> Manifest:
     """The identity of Velero's server."""
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
-
-
-def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
-    """Velero may do everything: it restores whatever a cluster can hold."""
-    name = VELERO if settings.namespace == VELERO else f"velero-{settings.namespace}"
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name, "labels": LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": VELERO, "namespace": settings.namespace}],
-    }
 
 
 def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
@@ -112,14 +109,37 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
     }
 
 
+def network_policy_manifest(settings: StackSettings) -> Manifest:
+    """Only pods of Velero's namespace reach MinIO; a port-forward comes from the node itself and is never filtered."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "spec": {
+            "podSelector": {"matchLabels": {"app": MINIO}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": MINIO_PORT, "protocol": "TCP"}]}],
+        },
+    }
+
+
 def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int = 1) -> Manifest:
     """MinIO on a directory of the node that is a directory of the host."""
     pod = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {"runAsUser": place.uid, "runAsGroup": place.gid},
+        "securityContext": {
+            "runAsUser": place.uid,
+            "runAsGroup": place.gid,
+            # A directory that belongs to root can only be written by root.
+            "runAsNonRoot": place.uid != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [_minio_container(settings)],
-        "volumes": [{"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}}],
+        "volumes": [
+            {"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}},
+            {"name": "scratch", "emptyDir": {}},
+        ],
     }
     return {
         "apiVersion": "apps/v1",
@@ -140,7 +160,7 @@ def _minio_container(settings: StackSettings) -> Manifest:
         "name": MINIO,
         "image": settings.images.minio,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["server", "/data", "--address", f":{MINIO_PORT}"],
+        "args": ["server", "/data", "--address", f":{MINIO_PORT}", "--certs-dir", "/tmp/certs"],  # noqa: S108 - its own
         "env": [
             _from_secret("MINIO_ROOT_USER"),
             _from_secret("MINIO_ROOT_PASSWORD"),
@@ -154,8 +174,8 @@ def _minio_container(settings: StackSettings) -> Manifest:
             "failureThreshold": 3,
         },
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "securityContext": CONFINED,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
     }
 
 
@@ -184,6 +204,7 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
     return {
         "serviceAccountName": VELERO,
         "terminationGracePeriodSeconds": 10,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
         # MinIO's name without cluster DNS, which may come up later than everything else.
         "hostAliases": [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}],
         "initContainers": [
@@ -191,12 +212,14 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
                 "name": "velero-plugin-for-aws",
                 "image": settings.images.velero_plugin,
                 "imagePullPolicy": "IfNotPresent",
-                "securityContext": {"allowPrivilegeEscalation": False},
+                "securityContext": CONFINED,
                 "volumeMounts": [{"name": "plugins", "mountPath": "/target"}],
             }
         ],
         "containers": [_velero_container(settings)],
         "volumes": [
+            {"name": "home", "emptyDir": {}},
+            {"name": "temporary", "emptyDir": {}},
             {"name": "plugins", "emptyDir": {}},
             {"name": "scratch", "emptyDir": {}},
             {
@@ -222,6 +245,7 @@ def _velero_container(settings: StackSettings) -> Manifest:
         "env": [
             {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
             {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+            {"name": "HOME", "value": HOME},
             {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
             {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
             {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
@@ -229,8 +253,10 @@ def _velero_container(settings: StackSettings) -> Manifest:
         ],
         "ports": [{"name": "metrics", "containerPort": 8085}],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONFINED,
         "volumeMounts": [
+            {"name": "home", "mountPath": HOME},
+            {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - its own
             {"name": "plugins", "mountPath": "/plugins"},
             {"name": "scratch", "mountPath": "/scratch"},
             {"name": "cloud-credentials", "mountPath": "/credentials"},
@@ -283,7 +309,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/velero"],
                     "args": ["install", "--crds-only", "--dry-run", "-o", "json"],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": CONFINED,
                 }
             ],
         },

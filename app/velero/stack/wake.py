@@ -16,10 +16,10 @@ from app.concurrency import side_by_side, while_watching
 from app.errors import ServiceError, StackNotReady, TemporaryError
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
-    CLUSTER_ROLE_BINDINGS,
     CRDS,
     DEPLOYMENTS,
     NAMESPACES,
+    NETWORK_POLICIES,
     PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -35,6 +35,7 @@ from app.velero.stack import manifests
 from app.velero.stack.crds import ensure_definitions, require_filter_policies
 from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
 from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
+from app.velero.stack.rbac import grant
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
 from app.velero.stack.troubles import list_troubles, raise_on_trouble
 from app.velero.unfinished import discard, foreign_work, list_unfinished
@@ -153,7 +154,7 @@ class _Waking:
         await self._kube.apply(NAMESPACES, manifests.namespace_manifest(self._settings))
         await side_by_side(
             self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
-            self._kube.apply(CLUSTER_ROLE_BINDINGS, manifests.cluster_role_binding_manifest(self._settings)),
+            grant(self._kube, self._settings),
             self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials)),
             self._kube.apply(
                 SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
@@ -178,6 +179,7 @@ class _Waking:
 
     async def _start_minio(self) -> str:
         """MinIO asked for; returns the address of its Service."""
+        await self._kube.apply(NETWORK_POLICIES, manifests.network_policy_manifest(self._settings))
         service = await self._kube.apply(SERVICES, manifests.minio_service_manifest(self._settings))
         place = MinioPlace(self._context.storage_node_path, *self._context.owner_ids)
         await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place))
