@@ -126,6 +126,10 @@ class StorageMoved(ServiceError):
     code, status, title = "storage-moved", 409, "The backup storage has moved"
 
 
+class EncryptionKeyUnusable(ServiceError):
+    code, status, title = "encryption-key-unusable", 409, "The encryption key is missing or another one"
+
+
 class InsufficientStorage(ServiceError):
     code, status, title = "insufficient-storage", 507, "Not enough disk space"
 

@@ -23,6 +23,15 @@ class StorageRecord(BaseModel):
     host_path: str
 
 
+class EncryptionRecord(BaseModel):
+    """Which key encrypts the backups: its id and a fingerprint, never the key."""
+
+    key_id: str
+    fingerprint: str
+    whole: bool = False
+    """Whether nothing lies in the store that was put there in clear."""
+
+
 class InstanceConfig(BaseModel):
     """The record. Keys this version does not know are kept as they are."""
 
@@ -46,6 +55,8 @@ class InstanceConfig(BaseModel):
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
     storage: StorageRecord | None = None
+    encryption: EncryptionRecord | None = None
+    """Set once anything was encrypted; from then on the store cannot do without that key."""
     policy: Policy = Policy()
 
     def powered_by_nobody_since(self, off_epoch: str | None) -> bool:

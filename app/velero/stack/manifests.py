@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.settings import StackSettings
+from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
 
@@ -19,6 +20,7 @@ MINIO_PORT = 9000
 CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
+ENCRYPTION_KEY = "MINIO_KMS_SECRET_KEY"
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
 MINIO_POD_LABELS = LABELS | {"app": MINIO}
@@ -72,21 +74,22 @@ def service_account_manifest(settings: StackSettings) -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
 
 
-def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
-    """MinIO's root keys: as MinIO's environment and as the AWS file Velero reads."""
+def credentials_manifest(
+    settings: StackSettings, credentials: S3Credentials, encryption: StoreEncryption | None = None
+) -> Manifest:
+    """MinIO's root keys, as MinIO's environment and as the AWS file Velero reads; and the key it encrypts with."""
     cloud = (
         "[default]\n"
         f"aws_access_key_id={credentials.access_key}\n"
         f"aws_secret_access_key={credentials.secret_key}\n"
     )  # fmt: skip
+    values = {
+        CREDENTIALS_KEY: cloud,
+        "MINIO_ROOT_USER": credentials.access_key,
+        "MINIO_ROOT_PASSWORD": credentials.secret_key,
+    }
     return _secret(
-        settings,
-        CREDENTIALS_SECRET,
-        {
-            CREDENTIALS_KEY: cloud,
-            "MINIO_ROOT_USER": credentials.access_key,
-            "MINIO_ROOT_PASSWORD": credentials.secret_key,
-        },
+        settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {})
     )
 
 
@@ -123,7 +126,9 @@ def network_policy_manifest(settings: StackSettings) -> Manifest:
     }
 
 
-def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int = 1) -> Manifest:
+def minio_manifest(
+    settings: StackSettings, place: MinioPlace, encryption: StoreEncryption | None = None, *, replicas: int = 1
+) -> Manifest:
     """MinIO on a directory of the node that is a directory of the host."""
     pod = {
         "automountServiceAccountToken": False,
@@ -135,7 +140,7 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
             "runAsNonRoot": place.uid != 0,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_minio_container(settings)],
+        "containers": [_minio_container(settings, encryption)],
         "volumes": [
             {"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}},
             {"name": "scratch", "emptyDir": {}},
@@ -154,7 +159,7 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
     }
 
 
-def _minio_container(settings: StackSettings) -> Manifest:
+def _minio_container(settings: StackSettings, encryption: StoreEncryption | None) -> Manifest:
     """No ``command``, so that forks whose binary has another name work too."""
     return {
         "name": MINIO,
@@ -166,6 +171,7 @@ def _minio_container(settings: StackSettings) -> Manifest:
             _from_secret("MINIO_ROOT_PASSWORD"),
             {"name": "MINIO_BROWSER", "value": "off"},
             {"name": "MINIO_UPDATE", "value": "off"},
+            *(_encryption_variables(encryption) if encryption else ()),
         ],
         "ports": [{"name": "s3", "containerPort": MINIO_PORT, "protocol": "TCP"}],
         "readinessProbe": {
@@ -177,6 +183,12 @@ def _minio_container(settings: StackSettings) -> Manifest:
         "securityContext": CONFINED,
         "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
     }
+
+
+def _encryption_variables(encryption: StoreEncryption) -> list[Manifest]:
+    """The key alone lets MinIO read what is encrypted; the other has it encrypt whatever anybody puts, kopia's too."""
+    everything = "on" if encryption.everything else "off"
+    return [_from_secret(ENCRYPTION_KEY), {"name": "MINIO_KMS_AUTO_ENCRYPTION", "value": everything}]
 
 
 def velero_manifest(
@@ -264,19 +276,23 @@ def _velero_container(settings: StackSettings) -> Manifest:
     }
 
 
-def storage_location_manifest(settings: StackSettings) -> Manifest:
+def storage_location_manifest(settings: StackSettings, encryption: StoreEncryption | None = None) -> Manifest:
     """Where Velero keeps backups, in our own stack."""
-    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}")
+    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}", encryption)
 
 
-def adopted_location_manifest(settings: StackSettings, name: str, minio_cluster_ip: str) -> Manifest:
+def adopted_location_manifest(
+    settings: StackSettings, name: str, minio_cluster_ip: str, encryption: StoreEncryption | None = None
+) -> Manifest:
     """The same beside a Velero of somebody else: not the default, with credentials of its own."""
-    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}")
+    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}", encryption)
     manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
     return manifest
 
 
-def _location(settings: StackSettings, name: str, url: str) -> Manifest:
+def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None) -> Manifest:
+    """A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake."""
+    asked = {"serverSideEncryption": "AES256"} if encryption and encryption.everything else {}
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
         "kind": BACKUP_STORAGE_LOCATIONS.kind,
@@ -287,7 +303,7 @@ def _location(settings: StackSettings, name: str, url: str) -> Manifest:
             "accessMode": "ReadWrite",
             "validationFrequency": VALIDATION_FREQUENCY,
             "objectStorage": {"bucket": settings.bucket},
-            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""},
+            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""} | asked,
         },
     }
 

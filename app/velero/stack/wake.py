@@ -27,6 +27,7 @@ from app.kubernetes.resources import (
     STATEFUL_SETS,
 )
 from app.settings import StackSettings
+from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials, S3Store
 from app.velero.admission import naming_webhooks
 from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
@@ -51,7 +52,8 @@ class StackContext:
 
     ``storage_node_path`` is MinIO's directory as the node sees it, ``owner_ids`` the user and group that own it, and
     ``crd_cache`` the host file that remembers the CRDs of the Velero image. ``open_store`` gives the bucket's client,
-    which need not answer yet; who gives it closes it. ``woken_by`` is ``job`` or ``user``.
+    which need not answer yet; who gives it closes it. ``encryption`` is the key of a store that holds or is to hold
+    encrypted objects. ``woken_by`` is ``job`` or ``user``.
     """
 
     kube: KubeClient
@@ -62,6 +64,7 @@ class StackContext:
     owner_ids: tuple[int, int]
     crd_cache: Path
     open_store: Callable[[], Awaitable[S3Store]]
+    encryption: StoreEncryption | None = None
     active_jobs: frozenset[str] = frozenset()
     woken_by: str = "job"
     on_progress: Callable[[str], Awaitable[None]] | None = None
@@ -155,7 +158,7 @@ class _Waking:
         await side_by_side(
             self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
             grant(self._kube, self._settings),
-            self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials)),
+            self._apply_credentials(),
             self._kube.apply(
                 SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
             ),
@@ -166,12 +169,19 @@ class _Waking:
             # A StatefulSet does not replace a pod that never got ready, even when its template has been mended.
             await self._remove(MINIO_POD)
         await self._forget_validation(DEFAULT_LOCATION)
-        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifests.storage_location_manifest(self._settings))
+        location = manifests.storage_location_manifest(self._settings, self._context.encryption)
+        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, location)
         await self._start_velero(address)
         await self._say("waiting for MinIO")
         await self._ensure_bucket()
         await self._say("waiting for Velero to validate its storage")
         await self._validate(DEFAULT_LOCATION)
+
+    async def _apply_credentials(self) -> None:
+        manifest = manifests.credentials_manifest(
+            self._settings, self._context.credentials, self._context.encryption
+        )
+        await self._kube.apply(SECRETS, manifest)
 
     async def _definitions(self) -> str:
         await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
@@ -182,7 +192,7 @@ class _Waking:
         await self._kube.apply(NETWORK_POLICIES, manifests.network_policy_manifest(self._settings))
         service = await self._kube.apply(SERVICES, manifests.minio_service_manifest(self._settings))
         place = MinioPlace(self._context.storage_node_path, *self._context.owner_ids)
-        await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place))
+        await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place, self._context.encryption))
         return str(service["spec"]["clusterIP"])
 
     async def _remove(self, pod: str) -> None:
@@ -253,11 +263,13 @@ class _Waking:
         await self._say("joining the Velero that is there")
         definition = await self._kube.get(CRDS, RESTORES.group_resource)
         require_filter_policies([definition], "the installed Velero")
-        await self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials))
+        await self._apply_credentials()
         address = await self._start_minio()
         await while_watching(self._ensure_bucket(), raise_on_trouble(self._kube, self._settings))
         await self._forget_validation(ADOPTED_LOCATION)
-        manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
+        manifest = manifests.adopted_location_manifest(
+            self._settings, ADOPTED_LOCATION, address, self._context.encryption
+        )
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
         await self._validate(ADOPTED_LOCATION)
         return ADOPTED_LOCATION
@@ -286,9 +298,10 @@ class _Waking:
 
 
 def _is_ready(workload: dict[str, Any] | None) -> bool:
-    """Ready pods of the latest specification."""
+    """Ready pods of the latest specification, and none of an earlier one."""
     if workload is None:
         return False
     status = workload.get("status") or {}
     generation = workload["metadata"].get("generation", 0)
-    return bool(status.get("readyReplicas")) and status.get("observedGeneration", generation) >= generation
+    replaced = status.get("currentRevision") == status.get("updateRevision")
+    return bool(status.get("readyReplicas")) and replaced and status.get("observedGeneration", generation) >= generation
