@@ -40,7 +40,7 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     kinds = {key.resource for key in (await session.index(str(plan.spec["backupName"]))).items}
     await allow_restoring(await session.kube(), session.settings.stack, kinds)
     await velero.create_restore(name, plan, job_id=journal.job.id)
-    timeout = session.settings.workflow.restore_timeout_seconds
+    timeout = session.rules().restore_timeout_seconds
 
     async def report(found: object) -> None:
         progress = found.status.progress  # type: ignore[attr-defined]
