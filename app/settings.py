@@ -26,7 +26,7 @@ def is_loopback(host: str) -> bool:
 
 
 #: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
-NOT_BUILT = {"volumes": {"refuse", "file-system"}, "encryption": {"at-rest"}}
+NOT_BUILT = {"volumes": {"refuse", "file-system"}}
 
 
 class ServerSettings(BaseModel):
@@ -79,7 +79,7 @@ class StackSettings(BaseModel):
     mode: Literal["on-demand", "resident"] = "on-demand"
     """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
     encryption: Literal["none", "at-rest"] = "none"
-    """Whether the objects in the bucket are encrypted."""
+    """``at-rest``: MinIO encrypts whatever is put into it, with a key of the instance (docs/security.md)."""
     namespace: str = "velero"
     bucket: str = "velero"
     images: ImageSettings = ImageSettings()
@@ -230,9 +230,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _only_what_is_built(self) -> Self:
-        for field, value in (("volumes", self.workflow.volumes), ("encryption", self.stack.encryption)):
-            if value in NOT_BUILT.get(field, ()):
-                raise ValueError(f"{field}: {value!r} is not built yet")
+        if self.workflow.volumes in NOT_BUILT["volumes"]:
+            raise ValueError(f"volumes: {self.workflow.volumes!r} is not built yet")
+        return self
+
+    @model_validator(mode="after")
+    def _encryption_needs_minio(self) -> Self:
+        if self.driver == "sandbox" and self.stack.encryption == "at-rest":
+            raise ValueError("stack.encryption: the sandbox's object store is SeaweedFS, not MinIO: 'none' only")
         return self
 
     @property

@@ -71,18 +71,17 @@ class InstanceDirectory:
         """Replace a file of the instance, privately and durably; follows no link out of the instance's directory."""
         write_private(path, content, below=self.path)
 
-    def prepare(self, stack: StackSettings | None = None) -> None:
+    def prepare(self, stack: StackSettings | None = None, *, encrypted: bool = False) -> None:
         """Make what a backup needs: MinIO's directory, the ADR's link to it, and the private directories."""
         for directory in (self.minio_directory, self.credentials_directory, self.proofs_directory):
             self.make(directory)
         link = self.path / "minio-data"
         if not link.is_symlink() and not link.exists():
             link.symlink_to(self.minio_directory.relative_to(self.path))
-        self._describe_location(stack or StackSettings())
+        self._describe_location(location_document(stack or StackSettings(), encrypted=encrypted).encode())
 
-    def _describe_location(self, stack: StackSettings) -> None:
+    def _describe_location(self, content: bytes) -> None:
         path = self.credentials_directory / "backup-location.yaml"
-        content = location_document(stack).encode()
         if self.read(path) != content:
             self.write(path, content)
 
@@ -119,7 +118,7 @@ class InstanceDirectory:
         return changed
 
 
-def location_document(stack: StackSettings) -> str:
+def location_document(stack: StackSettings, *, encrypted: bool = False) -> str:
     """The storage location as YAML for people: what the service itself makes in the cluster, to read or to copy."""
     location = {
         "apiVersion": "velero.io/v1",
@@ -134,7 +133,8 @@ def location_document(stack: StackSettings) -> str:
                 "s3Url": f"http://minio.{stack.namespace}.svc:9000",
                 "s3ForcePathStyle": "true",
                 "checksumAlgorithm": "",
-            },
+            }
+            | ({"serverSideEncryption": "AES256"} if encrypted else {}),
         },
     }
     head = "# For people. kecs-state makes this object by itself; changing this file changes nothing.\n"

@@ -66,6 +66,16 @@ def _first(layers: Mapping[Source, Mapping[str, Any]], name: str) -> Source:
     return next(source for source, said in layers.items() if said.get(name) is not None)
 
 
+def refuse_in_sandbox(settings: Settings, rules: Rules) -> None:
+    """Raises ``NotSupported`` for what the sandbox could only pretend to do."""
+    if settings.driver == "sandbox" and rules.encryption == "at-rest":
+        raise NotSupported(
+            "encryption: 'at-rest' is MinIO's work, and the sandbox's object store is SeaweedFS",
+            remedy="Leave encryption out of the instance's policy, or use a real cluster.",
+            field="encryption",
+        )
+
+
 def refuse_not_built(rules: Rules) -> None:
     """Raises ``NotSupported`` for a value that has its place but is not built: ignoring it would break a promise."""
     for field, values in NOT_BUILT.items():

@@ -12,6 +12,7 @@ from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
 from app.velero.stack.state import woken_by
 from app.velero.stack.wake import StackContext, wake
+from app.workflows.encryption import encrypt_what_lies_in_clear, store_encryption
 from app.workflows.world import InstanceSession
 
 
@@ -19,7 +20,7 @@ async def storage_record(session: InstanceSession) -> StorageRecord:
     """Where MinIO's data lies, on the node and on the host; refuses a place that would die with the node."""
     mounts = await session.world.clusters.mounts(session.instance)
     record = storage_paths(session.directory, mounts)
-    session.directory.prepare(session.settings.stack)
+    session.directory.prepare(session.settings.stack, encrypted=session.rules().encryption == "at-rest")
     if session.directory.load_config() is not None:
         session.directory.update_config(storage=record)
     return record
@@ -27,6 +28,7 @@ async def storage_record(session: InstanceSession) -> StorageRecord:
 
 async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str = "job") -> None:
     """Velero and MinIO up, and the storage location validated anew; installs what is not there yet."""
+    encryption = store_encryption(session)
     storage = await storage_record(session)
     await provide_images(session, journal)
 
@@ -42,11 +44,13 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         owner_ids=owner_ids(session.directory.path),
         crd_cache=session.directory.path / "velero-config" / "crds.json",
         open_store=session.objects,
+        encryption=encryption,
         active_jobs=frozenset({journal.job.id}),
         woken_by=woken_by,
         on_progress=report,
     )
     await wake(context)
+    await encrypt_what_lies_in_clear(session, journal, encryption)
 
 
 async def provide_images(session: InstanceSession, journal: Journal) -> None:

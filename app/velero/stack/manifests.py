@@ -88,9 +88,7 @@ def credentials_manifest(
         "MINIO_ROOT_USER": credentials.access_key,
         "MINIO_ROOT_PASSWORD": credentials.secret_key,
     }
-    return _secret(
-        settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {})
-    )
+    return _secret(settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {}))
 
 
 def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:

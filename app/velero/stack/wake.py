@@ -178,9 +178,7 @@ class _Waking:
         await self._validate(DEFAULT_LOCATION)
 
     async def _apply_credentials(self) -> None:
-        manifest = manifests.credentials_manifest(
-            self._settings, self._context.credentials, self._context.encryption
-        )
+        manifest = manifests.credentials_manifest(self._settings, self._context.credentials, self._context.encryption)
         await self._kube.apply(SECRETS, manifest)
 
     async def _definitions(self) -> str:
