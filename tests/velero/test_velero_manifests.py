@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.settings import StackSettings
+from app.storage.encryption import EncryptionKey, StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
 from app.velero.stack.manifests import MinioPlace
@@ -109,6 +110,26 @@ def test_the_credentials_serve_minio_and_velero() -> None:
     decoded = {key: base64.b64decode(value).decode() for key, value in data.items()}
     assert decoded["MINIO_ROOT_USER"] == "user"
     assert decoded["cloud"] == "[default]\naws_access_key_id=user\naws_secret_access_key=kept-quiet\n"
+
+
+def test_without_encryption_minio_knows_of_no_key() -> None:
+    """The default is as before."""
+    assert "KMS" not in str(ALL)
+    assert "serverSideEncryption" not in str(ALL)
+
+
+@pytest.mark.parametrize(("everything", "switch"), [(True, "on"), (False, "off")])
+def test_minio_has_the_key_as_long_as_anything_is_encrypted(*, everything: bool, switch: str) -> None:
+    """From the Secret; whether more is encrypted is another matter."""
+    encryption = StoreEncryption(EncryptionKey("kecs-1", "a-secret-key"), everything)
+    data = manifests.credentials_manifest(SETTINGS, KEYS, encryption)["data"]
+    assert base64.b64decode(data["MINIO_KMS_SECRET_KEY"]) == b"kecs-1:a-secret-key"
+    minio = manifests.minio_manifest(SETTINGS, PLACE, encryption)
+    variables = {variable["name"]: variable for variable in containers(minio)[0]["env"]}
+    assert variables["MINIO_KMS_SECRET_KEY"]["valueFrom"]["secretKeyRef"]["key"] == "MINIO_KMS_SECRET_KEY"
+    assert variables["MINIO_KMS_AUTO_ENCRYPTION"]["value"] == switch
+    assert "a-secret-key" not in str(minio)
+    assert ("serverSideEncryption" in str(manifests.storage_location_manifest(SETTINGS, encryption))) is everything
 
 
 def test_velero_is_a_single_recreated_pod_that_knows_minio_without_dns() -> None:

@@ -54,7 +54,7 @@ async def test_reading_takes_in_neither_wildcards_nor_subresources(kube: KubeCli
     """``get pods/exec`` runs commands."""
     await rbac.grant(kube, LEAST)
     names = {name for rule in await rules(kube, "velero-reads") for name in rule["resources"]}
-    assert {"pods", "secrets", "deployments"} <= names
+    assert {"pods", "secrets", "deployments", "backups"} <= names
     assert not [name for name in names if "*" in name or "/" in name]
 
 

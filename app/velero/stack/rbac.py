@@ -21,6 +21,7 @@ from app.kubernetes.resources import (
     Resource,
 )
 from app.settings import StackSettings
+from app.velero.models import ALL_TYPES
 from app.velero.stack.manifests import LABELS, VELERO, Manifest
 
 READ = ["get", "list", "watch"]
@@ -41,7 +42,8 @@ async def grant(kube: KubeClient, settings: StackSettings) -> None:
     if settings.rbac == "cluster-admin":
         await kube.apply(CLUSTER_ROLE_BINDINGS, binding_manifest(settings, VELERO, "cluster-admin"))
         return
-    readable = (await kube.discover()).resources
+    # Its own types are read everywhere too; at the first wake they are not there yet.
+    readable = [*(await kube.discover()).resources, *ALL_TYPES]
     reads, restores = _name(settings, "reads"), _name(settings, "restores")
     await side_by_side(
         kube.apply(CLUSTER_ROLES, role_manifest(reads, reading_rules(readable))),
