@@ -1,8 +1,10 @@
 """Encryption at rest of one instance's store: whether it is wanted, with which key, and what still lies in clear."""
 
+import asyncio
 import contextlib
 
 from app.host.encryption_key import ensure_encryption_key, load_encryption_key
+from app.host.minio_trash import empty_trash
 from app.jobs.journal import Journal
 from app.storage.encryption import StoreEncryption
 from app.storage.errors import ObjectNotFound
@@ -31,7 +33,7 @@ async def encrypt_what_lies_in_clear(
 ) -> None:
     """Once after encryption was switched on: whatever was put before is written again, each object by itself.
 
-    May be interrupted anywhere. Only the store's files are replaced: a disk may go on holding what was deleted.
+    May be interrupted anywhere. Only files are replaced: a disk may go on holding what was in them.
     """
     config = session.directory.load_config()
     recorded = config.encryption if config is not None else None
@@ -44,6 +46,7 @@ async def encrypt_what_lies_in_clear(
         with contextlib.suppress(ObjectNotFound):
             if not await store.is_encrypted(stored.key):
                 await store.encrypt(stored.key)
+    await asyncio.to_thread(empty_trash, session.directory)
     _note(session, whole=True)
 
 
