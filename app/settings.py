@@ -81,6 +81,8 @@ class StackSettings(BaseModel):
     """Use a Velero that someone else installed instead of refusing with 409."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
+    kubelet_directory: str = "/var/lib/kubelet"
+    """Where the nodes' kubelet keeps the volumes of pods; file-system backups read and write them there."""
     min_free_bytes: int = 1024**3
     """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
 
@@ -113,6 +115,10 @@ class WorkflowSettings(BaseModel):
     keep_last: int = 5
     """Proven full backups kept per instance."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+    volumes: Literal["warn", "refuse", "file-system"] = "warn"
+    """What a backup does about volumes of pods: name those it does not hold, refuse because of them, or save them."""
+    volume_maintenance_seconds: float = 60
+    """How long a job may clean the repositories of volumes; what does not end then is done by a later one."""
     rerun_tasks: Literal["keep", "skip"] = "keep"
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
