@@ -25,6 +25,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+#: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
+NOT_BUILT = {"encryption": {"at-rest"}}
+
+
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
@@ -74,6 +78,8 @@ class StackSettings(BaseModel):
 
     mode: Literal["on-demand", "resident"] = "on-demand"
     """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
+    encryption: Literal["none", "at-rest"] = "none"
+    """Whether the objects in the bucket are encrypted."""
     namespace: str = "velero"
     bucket: str = "velero"
     images: ImageSettings = ImageSettings()
@@ -114,6 +120,10 @@ class WorkflowSettings(BaseModel):
     prune_timeout_seconds: float = 15
     keep_last: int = 5
     """Proven full backups kept per instance."""
+    validate_level: Literal["deep", "quick"] = "deep"
+    """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
+    on_partial: Literal["fail", "accept"] = "fail"
+    """What a backup means that Velero ends as PartiallyFailed; an accepted one is never ``proven``."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
     volumes: Literal["warn", "refuse", "file-system"] = "warn"
     """What a backup does about volumes of pods: name those it does not hold, refuse because of them, or save them."""
@@ -217,6 +227,12 @@ class Settings(BaseSettings):
     def _no_stage_contradicts_the_flag(self) -> Self:
         if self.rollout == "only" and self.use_velero_backup is False:
             raise ValueError("use_velero_backup: cannot be false while the rollout is 'only'")
+        return self
+
+    @model_validator(mode="after")
+    def _only_what_is_built(self) -> Self:
+        if self.stack.encryption in NOT_BUILT["encryption"]:
+            raise ValueError(f"encryption: {self.stack.encryption!r} is not built yet")
         return self
 
     @property

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from app.errors import VolumesNotSaved
+from app.host.config import Policy
 from app.proof.evidence import find_proof
 from app.velero.repositories import maintain_repositories as maintain
 from app.velero.volumes import ClusterVolumes, PodVolume
@@ -19,11 +20,9 @@ MAINTENANCE_EVERY = timedelta(days=1)
 
 def volumes_mode(session: InstanceSession, options: ScopeOptions | None = None) -> VolumesMode:
     """What the request says, else the instance's policy, else the setting."""
-    if options is not None and options.include_volumes is not None:
-        return "file-system" if options.include_volumes else "warn"
-    config = session.directory.load_config()
-    policy = config.policy.volumes if config is not None else None
-    return policy or session.settings.workflow.volumes
+    asked = options.include_volumes if options is not None else None
+    wish: VolumesMode | None = None if asked is None else "file-system" if asked else "warn"
+    return session.rules(Policy(volumes=wish)).volumes
 
 
 def volumes_not_saved(volumes: ClusterVolumes) -> list[NotSaved]:
