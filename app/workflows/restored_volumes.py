@@ -73,16 +73,17 @@ async def list_restored_volumes(
     uids = {place: str(pod["metadata"]["uid"]) for place, pod in pods.items()}
     restores = {_snapshot_of(each): each for each in await velero.list_volume_restores()}
     survived = _same_cluster(session, backup)
-    return [_outcome(volume, restores.get(_snapshot_of(volume)), uids, survived=survived) for volume in saved]
+    return [outcome_of(volume, restores.get(_snapshot_of(volume)), uids, survived=survived) for volume in saved]
 
 
-def _outcome(
+def outcome_of(
     saved: PodVolumeOperation,
     restore: PodVolumeOperation | None,
     uids: dict[tuple[str, str], str],
     *,
     survived: bool,
 ) -> RestoredVolume:
+    """By its backup, the restore of it if there was one, and the UIDs of live pods by namespace and name."""
     pod = saved.spec.pod
     size, state, reason = saved.status.progress.total_bytes, "restored", ""
     if restore is None and survived:

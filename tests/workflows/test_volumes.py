@@ -1,10 +1,13 @@
 """Volumes of running pods: saved when that is asked for, named when they are not."""
 
+from pathlib import Path
+
 import pytest
 
 from app.kubernetes.resources import DAEMON_SETS, PODS
+from tests.instances import NAME as INSTANCE
 from tests.instances import SandboxInstance
-from tests.product import Product
+from tests.product import Product, sandbox_product
 from tests.real.instance import RealInstance
 from tests.waiting import eventually
 from tests.workflows.conftest import REAL
@@ -55,3 +58,19 @@ async def test_volumes_come_back_with_their_data_after_a_recreate(product: Produ
             return not (await kube.list(PODS, "velero")).items and not (await kube.list(DAEMON_SETS, "velero")).items
 
     await eventually(asleep)
+
+
+async def test_an_instance_whose_policy_refuses_lost_volumes_runs_on(tmp_path: Path) -> None:
+    """The problem names them; the caller may leave them out knowingly, and is told again."""
+    async with sandbox_product(tmp_path, WORKFLOW__VOLUMES="refuse") as product:
+        await add_workload(product)
+        looked = (await product.service.client.get(f"/instances/{INSTANCE}/preflight")).json()
+        job = await product.stop()
+        assert product.state() == "running"
+        left_out = (await product.back_up(include_volumes=False))["result"]
+    assert not looked["would_stop"]
+    assert (job["status"], job["error"]["code"]) == ("failed", "volumes-not-saved")
+    assert any(":files (emptyDir)" in volume for volume in job["error"]["volumes"])
+    named = {entry["name"]: entry["reason"] for entry in left_out["not_saved"]}
+    assert any(name.endswith(":files (emptyDir)") and "unless" in reason for name, reason in named.items())
+    assert {volume["protection"] for volume in left_out["volumes"]} == {"skipped", "unsupported"}

@@ -104,13 +104,15 @@ class Kubelet:
         await asyncio.Event().wait()
 
     async def _run_init_containers(self, pod: Object) -> None:
-        """One after the other, each to its end; one that is cancelled meanwhile must not live on."""
+        """One after the other, each to its end; known meanwhile, so that the pod's end is theirs too."""
+        uid = str(pod["metadata"]["uid"])
         for container in pod["spec"].get("initContainers") or []:
             if repository_of(container["image"]) != PLUGIN and command_of(container) is not None:
                 started = await start_container(self._state, self._paths, pod, container)
-                self._containers[str(pod["metadata"]["uid"])] = {container["name"]: started}
+                self._containers[uid] = {container["name"]: started}
                 self._write_groups()
                 await started.process.wait()
+                self._containers.pop(uid, None)
 
     async def _run_processes(self, pod: Object) -> None:
         restarts = _restarts(pod)
