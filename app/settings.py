@@ -25,10 +25,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-#: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
-NOT_BUILT = {"volumes": {"refuse", "file-system"}}
-
-
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
@@ -90,6 +86,8 @@ class StackSettings(BaseModel):
     the backup holds; roles that grant more than that are not restored (docs/security.md)."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
+    kubelet_directory: str = "/var/lib/kubelet"
+    """Where the nodes' kubelet keeps the volumes of pods; file-system backups read and write them there."""
     min_free_bytes: int = 1024**3
     """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
 
@@ -125,9 +123,11 @@ class WorkflowSettings(BaseModel):
     """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
     on_partial: Literal["fail", "accept"] = "fail"
     """What a backup means that Velero ends as PartiallyFailed; an accepted one is never ``proven``."""
-    volumes: Literal["warn", "refuse", "file-system"] = "warn"
-    """What a backup does about volumes of pods."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+    volumes: Literal["warn", "refuse", "file-system"] = "warn"
+    """What a backup does about volumes of pods: name those it does not hold, refuse because of them, or save them."""
+    volume_maintenance_seconds: float = 60
+    """How long a job may clean the repositories of volumes; what does not end then is done by a later one."""
     rerun_tasks: Literal["keep", "skip"] = "keep"
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
@@ -226,12 +226,6 @@ class Settings(BaseSettings):
     def _no_stage_contradicts_the_flag(self) -> Self:
         if self.rollout == "only" and self.use_velero_backup is False:
             raise ValueError("use_velero_backup: cannot be false while the rollout is 'only'")
-        return self
-
-    @model_validator(mode="after")
-    def _only_what_is_built(self) -> Self:
-        if self.workflow.volumes in NOT_BUILT["volumes"]:
-            raise ValueError(f"volumes: {self.workflow.volumes!r} is not built yet")
         return self
 
     @model_validator(mode="after")

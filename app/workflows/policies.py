@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.errors import NotSupported
 from app.host.config import Policy
-from app.settings import NOT_BUILT, Settings
+from app.settings import Settings
 
 Source = Literal["request", "policy", "setting", "rollout"]
 
@@ -74,15 +74,3 @@ def refuse_in_sandbox(settings: Settings, rules: Rules) -> None:
             remedy="Leave encryption out of the instance's policy, or use a real cluster.",
             field="encryption",
         )
-
-
-def refuse_not_built(rules: Rules) -> None:
-    """Raises ``NotSupported`` for a value that has its place but is not built: ignoring it would break a promise."""
-    for field, values in NOT_BUILT.items():
-        value = getattr(rules, field)
-        if value in values:
-            raise NotSupported(
-                f"{field}: {value!r} is not built yet",
-                remedy=f"Leave {field} out of the instance's policy.",
-                field=field,
-            )

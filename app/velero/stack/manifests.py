@@ -13,6 +13,7 @@ from app.settings import StackSettings
 from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
+from app.velero.repositories import NEVER
 
 VELERO = "velero"
 MINIO = "minio"
@@ -35,6 +36,8 @@ SERVER_ARGUMENTS = [
     "--client-qps=1000",
     "--client-burst=2000",
     "--disable-controllers=gc,schedule",
+    # Jobs of ours ask for the maintenance of repositories, see ``app.velero.repositories``.
+    f"--default-repo-maintain-frequency={NEVER}",
 ]
 
 Manifest = dict[str, Any]
@@ -71,7 +74,7 @@ def namespace_manifest(settings: StackSettings) -> Manifest:
 
 def service_account_manifest(settings: StackSettings) -> Manifest:
     """The identity of Velero's server."""
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": stack_metadata(settings, VELERO)}
 
 
 def credentials_manifest(
@@ -101,7 +104,7 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "type": "ClusterIP",
             "selector": {"app": MINIO},
@@ -115,7 +118,7 @@ def network_policy_manifest(settings: StackSettings) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "podSelector": {"matchLabels": {"app": MINIO}},
             "policyTypes": ["Ingress"],
@@ -147,7 +150,7 @@ def minio_manifest(
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "serviceName": MINIO,
             "replicas": replicas,
@@ -193,7 +196,7 @@ def velero_manifest(
     settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
 ) -> Manifest:
     """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
-    metadata = _metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
+    metadata = stack_metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -232,20 +235,31 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
             {"name": "temporary", "emptyDir": {}},
             {"name": "plugins", "emptyDir": {}},
             {"name": "scratch", "emptyDir": {}},
-            {
-                "name": "cloud-credentials",
-                "secret": {
-                    "secretName": CREDENTIALS_SECRET,
-                    "defaultMode": 0o444,
-                    "items": [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}],
-                },
-            },
+            credentials_volume(),
         ],
     }
 
 
+def credentials_volume() -> Manifest:
+    """The AWS file, for whoever of Velero's programs reads or writes the bucket."""
+    items = [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}]
+    secret = {"secretName": CREDENTIALS_SECRET, "defaultMode": 0o444, "items": items}
+    return {"name": "cloud-credentials", "secret": secret}
+
+
+def velero_environment() -> list[Manifest]:
+    """What Velero's programs need to know; the AWS variables keep the SDK from adding checksums that S3-compatible
+    stores take for content."""
+    return [
+        {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+        {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
+        {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
+        {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
+    ]
+
+
 def _velero_container(settings: StackSettings) -> Manifest:
-    """The AWS variables keep the SDK from adding checksums that S3-compatible stores take for content."""
     return {
         "name": VELERO,
         "image": settings.images.velero,
@@ -253,13 +267,9 @@ def _velero_container(settings: StackSettings) -> Manifest:
         "command": ["/velero"],
         "args": SERVER_ARGUMENTS,
         "env": [
-            {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-            {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+            *velero_environment(),
             {"name": "HOME", "value": HOME},
             {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
-            {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
-            {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
-            {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
         ],
         "ports": [{"name": "metrics", "containerPort": 8085}],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
@@ -294,7 +304,7 @@ def _location(settings: StackSettings, name: str, url: str, encryption: StoreEnc
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
         "kind": BACKUP_STORAGE_LOCATIONS.kind,
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "provider": "aws",
             "default": True,
@@ -311,7 +321,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "restartPolicy": "Never",
             "serviceAccountName": VELERO,
@@ -335,7 +345,8 @@ def minio_host(settings: StackSettings) -> str:
     return f"{MINIO}.{settings.namespace}.svc"
 
 
-def _metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+def stack_metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """Metadata of an object of the stack."""
     return {"name": name, "namespace": settings.namespace, "labels": LABELS | dict(labels or {})}
 
 
@@ -344,7 +355,7 @@ def _secret(settings: StackSettings, name: str, values: Mapping[str, str]) -> Ma
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
     }
 
