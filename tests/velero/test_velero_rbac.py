@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -99,3 +100,18 @@ async def test_an_administrator_needs_no_grant(velero: VeleroClient, kube: KubeC
     before = len((await kube.list(CLUSTER_ROLES)).items)
     await rbac.allow_restoring(kube, StackSettings(namespace="admins"), ["pods"])
     assert len((await kube.list(CLUSTER_ROLES)).items) == before
+
+
+async def test_rights_that_do_not_come_into_force_are_not_waited_for_for_ever(
+    kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where something else than RBAC decides, say."""
+
+    async def never(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(rbac, "EFFECT_SECONDS", 0.1)
+    monkeypatch.setattr(rbac, "_may_create", never)  # the sandbox's API server refuses nobody
+    await rbac.grant(kube, LEAST)
+    with pytest.raises(StackNotReady, match="velero-restores"):
+        await rbac.allow_restoring(kube, LEAST, ["pods"])

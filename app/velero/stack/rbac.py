@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from app.concurrency import side_by_side
+from app.errors import StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -59,7 +60,7 @@ async def grant(kube: KubeClient, settings: StackSettings) -> None:
 async def allow_restoring(kube: KubeClient, settings: StackSettings, kinds: Iterable[str]) -> None:
     """Let the account write these kinds (``deployments.apps``) and no others, and wait until that counts.
 
-    Raises ``TimeoutError`` if the API server goes on refusing. Nothing to do for an administrator, nor beside a
+    Raises ``StackNotReady`` if the API server goes on refusing. Nothing to do for an administrator, nor beside a
     Velero of somebody else, whose rights are its owner's business.
     """
     role = _name(settings, "restores")
@@ -67,9 +68,15 @@ async def allow_restoring(kube: KubeClient, settings: StackSettings, kinds: Iter
         return
     allowed = {NAMESPACES.group_resource, *kinds}
     await kube.apply(CLUSTER_ROLES, role_manifest(role, restoring_rules(allowed)))
-    async with asyncio.timeout(EFFECT_SECONDS):
-        while not all(await side_by_side(*(_may_create(kube, settings, kind) for kind in allowed))):
-            await asyncio.sleep(POLL_SECONDS)
+    try:
+        async with asyncio.timeout(EFFECT_SECONDS):
+            while not all(await side_by_side(*(_may_create(kube, settings, kind) for kind in allowed))):
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise StackNotReady(
+            f"ClusterRole {role!r} was not in force within {EFFECT_SECONDS:g} s: Velero could not restore",
+            remedy="See what else than RBAC decides in this cluster, or use KECS_STATE_STACK__RBAC=cluster-admin.",
+        ) from None
 
 
 async def forbid_restoring(kube: KubeClient, settings: StackSettings) -> None:
