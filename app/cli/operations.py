@@ -22,6 +22,7 @@ from app.cli.options import (
     Timeout,
     Url,
     UseVelero,
+    Volumes,
 )
 from app.cli.printing import print_job_end, print_json
 
@@ -72,6 +73,7 @@ def stop(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -87,6 +89,7 @@ def stop(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "include_volumes": volumes,
     }
     body = _body(
         use_velero_backup=use_velero,
@@ -148,6 +151,7 @@ def backup(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -162,6 +166,7 @@ def backup(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "include_volumes": volumes,
     }
     body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)

@@ -92,6 +92,11 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     yield f"             canary on the host's disk: {proof['canary']}" + (
         f"; age {age:.1f} s" if age is not None else ""
     )
+    if proof.get("volumes_saved"):
+        yield (
+            f"             volumes: {proof['volumes_saved']} saved with {size(proof['volumes_size_bytes'])}, "
+            f"of which {size(proof['volumes_uploaded_bytes'])} were new"
+        )
     for name, digest in sorted(proof.get("sha256", {}).items()):
         yield f"             sha256 {digest[:16]}…  {name}"
 
@@ -102,6 +107,10 @@ def _restored_lines(restored: Document) -> Iterator[str]:
         yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
     else:
         yield from _compared_lines(restored, comparison)
+    back = [each for each in restored.get("volumes", []) if each["outcome"] == "restored"]
+    yield from _listed(
+        "volumes with their data", [f"{each['namespace']}/{each['pod']}:{each['volume']}" for each in back]
+    )
     yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
     yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
     yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))

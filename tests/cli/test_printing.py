@@ -12,6 +12,7 @@ from app.workflows.outcomes import (
     Comparison,
     DifferingObject,
     ProofSummary,
+    RestoredVolume,
     RestoreOutcome,
     StartResult,
     StopResult,
@@ -56,6 +57,20 @@ def test_an_unprotected_stop_says_so(capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr().out
     assert "NO (unprotected)" in printed
     assert "no backup was asked for" in printed
+
+
+def test_volumes_are_told_by_their_bytes_and_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """Saved: how much, and how much of it was new. Restored: which."""
+    proof = PROOF.model_copy(
+        update={"volumes_saved": 2, "volumes_size_bytes": 3 * 1024**3, "volumes_uploaded_bytes": 512}
+    )
+    volume = RestoredVolume(namespace="web", pod="a", volume="data", outcome="restored", size_bytes=7)
+    restored = RestoreOutcome(backup="b", restores=["b-1"], comparison=Comparison(), volumes=[volume])
+    print_job_end(job(StopResult(protected=True, backup="b", proof=proof)))
+    print_job_end(job(StartResult(noop=False, action="restore", reason="recreated", restored=restored)))
+    printed = capsys.readouterr().out
+    assert "volumes: 2 saved with 3.0 GiB, of which 512 B were new" in printed
+    assert "  web/a:data" in printed
 
 
 def test_a_start_lists_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
