@@ -23,6 +23,18 @@ class StorageRecord(BaseModel):
     host_path: str
 
 
+class ExternalRecord(BaseModel):
+    """Which part of which external store holds the backups; how to get in is the settings' business."""
+
+    endpoint: str
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        """For people: the address of that part."""
+        return f"{self.endpoint}/{self.bucket}/{self.prefix}"
+
+
 class InstanceConfig(BaseModel):
     """The record. Keys this version does not know are kept as they are."""
 
@@ -45,7 +57,8 @@ class InstanceConfig(BaseModel):
     """A backup whose state is due; until it is restored or given up, nothing is backed up or pruned."""
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
-    storage: StorageRecord | None = None
+    storage: StorageRecord | ExternalRecord | None = None
+    """Where the backups lie; what the settings say later does not change it, only ``move-storage`` does."""
     policy: Policy = Policy()
 
     def powered_by_nobody_since(self, off_epoch: str | None) -> bool:
