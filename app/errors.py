@@ -130,6 +130,10 @@ class ExternalStoreNotConfigured(ServiceError):
     code, status, title = "external-store-not-configured", 409, "The settings do not lead to the external store"
 
 
+class StoreNotReachedFromCluster(ServiceError):
+    code, status, title = "store-not-reached-from-cluster", 502, "The cluster cannot use the store"
+
+
 class InsufficientStorage(ServiceError):
     code, status, title = "insufficient-storage", 507, "Not enough disk space"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
-from app.host.config import ExternalRecord
+from app.host.config import ExternalRecord, StorageRecord
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
@@ -52,8 +52,12 @@ async def check_storage(session: InstanceSession) -> None:
         await check_external(session, external)
         return
     mounts = await session.world.clusters.mounts(session.instance)
-    record = storage_paths(session.directory, mounts)
-    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes
+    require_space(session, storage_paths(session.directory, mounts))
+
+
+def require_space(session: InstanceSession, record: StorageRecord, *, more: int = 0) -> None:
+    """Refuse a disk without the room a backup needs, and ``more`` bytes."""
+    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes + more
     if free < needed:
         raise InsufficientStorage(
             f"{record.host_path} has {free:,} bytes free; a backup needs {needed:,}",

@@ -69,7 +69,7 @@ def place_on(session: InstanceSession, record: StorageRecord | ExternalRecord) -
 async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str = "job") -> None:
     """Velero and MinIO up, and the storage location validated anew; installs what is not there yet."""
     storage = await storage_record(session)
-    await provide_images(session, journal)
+    await provide_images(session, journal, minio=isinstance(storage, StorageRecord))
 
     async def report(message: str) -> None:
         await journal.progress(message)
@@ -89,10 +89,9 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
     await wake(context)
 
 
-async def provide_images(session: InstanceSession, journal: Journal) -> None:
+async def provide_images(session: InstanceSession, journal: Journal, *, minio: bool) -> None:
     """What a node lacks and this machine has: a cluster made anew need not pull it again, nor have a network."""
-    kube, minio = await session.kube(), session.external() is None
-    missing = await missing_images(kube, session.settings.stack, minio=minio)
+    missing = await missing_images(await session.kube(), session.settings.stack, minio=minio)
     if not missing:
         return
     try:
