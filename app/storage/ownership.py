@@ -23,7 +23,7 @@ async def refuse_foreign(store: S3Store, instance_id: str | None, place: str) ->
     try:
         owner = _owner(await store.get(OWNER_KEY))
     except ObjectNotFound:
-        if await store.list_prefixes(""):
+        if any("/" in stored.key for stored in await store.list_objects("")):
             raise _foreign(place, "it holds objects, and nothing says whose they are", instance_id) from None
         return True
     if owner != instance_id:

@@ -83,6 +83,7 @@ class S3Store:
         self._endpoint_url = endpoint_url
         self._credentials = credentials
         self.bucket = bucket
+        self.prefix = prefix
         self._prefix = f"{prefix}/" if prefix else ""
         self._options = options or S3Options()
         self._opened = AsyncExitStack()
