@@ -130,8 +130,8 @@ class ExternalStoreNotConfigured(ServiceError):
     code, status, title = "external-store-not-configured", 409, "The settings do not lead to the external store"
 
 
-class StoreNotReachedFromCluster(ServiceError):
-    code, status, title = "store-not-reached-from-cluster", 502, "The cluster cannot use the store"
+class StoreNotReachedFromCluster(TemporaryError):
+    code, status, title = "store-not-reached-from-cluster", 503, "The cluster cannot use the store"
 
 
 class InsufficientStorage(ServiceError):
