@@ -26,6 +26,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+#: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
+NOT_BUILT = {"volumes": {"refuse", "file-system"}, "encryption": {"at-rest"}}
+
+
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
@@ -75,6 +79,8 @@ class StackSettings(BaseModel):
 
     mode: Literal["on-demand", "resident"] = "on-demand"
     """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
+    encryption: Literal["none", "at-rest"] = "none"
+    """Whether the objects in the bucket are encrypted."""
     namespace: str = "velero"
     bucket: str = "velero"
     images: ImageSettings = ImageSettings()
@@ -154,6 +160,12 @@ class WorkflowSettings(BaseModel):
     prune_timeout_seconds: float = 15
     keep_last: int = 5
     """Proven full backups kept per instance."""
+    validate_level: Literal["deep", "quick"] = "deep"
+    """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
+    on_partial: Literal["fail", "accept"] = "fail"
+    """What a backup means that Velero ends as PartiallyFailed; an accepted one is never ``proven``."""
+    volumes: Literal["warn", "refuse", "file-system"] = "warn"
+    """What a backup does about volumes of pods."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
     rerun_tasks: Literal["keep", "skip"] = "keep"
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
@@ -255,6 +267,13 @@ class Settings(BaseSettings):
     def _no_stage_contradicts_the_flag(self) -> Self:
         if self.rollout == "only" and self.use_velero_backup is False:
             raise ValueError("use_velero_backup: cannot be false while the rollout is 'only'")
+        return self
+
+    @model_validator(mode="after")
+    def _only_what_is_built(self) -> Self:
+        for field, value in (("volumes", self.workflow.volumes), ("encryption", self.stack.encryption)):
+            if value in NOT_BUILT.get(field, ()):
+                raise ValueError(f"{field}: {value!r} is not built yet")
         return self
 
     @property

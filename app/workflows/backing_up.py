@@ -109,7 +109,7 @@ async def wait_for_backup(session: InstanceSession, journal: Journal, ref: Backu
             f"backup {backup.phase or 'New'}", items_done=progress.items_backed_up, items_total=progress.total_items
         )
 
-    timeout = session.settings.workflow.backup_timeout_seconds
+    timeout = session.rules().backup_timeout_seconds
     backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
     if backup.phase != phases.COMPLETED:
         reasons = backup.reasons or await _noted_errors(session, ref.name)

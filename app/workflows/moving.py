@@ -133,7 +133,7 @@ async def prepare_target(session: InstanceSession, move: Move) -> None:
 
 async def open_target(session: InstanceSession, journal: Journal, move: Move) -> None:
     """The target answers Velero too; MinIO comes up for it beside the store in use."""
-    kube, settings = await session.kube(), session.settings.stack
+    kube, settings = await session.kube(), session.stack
     place = place_on(session, move.target)
     if isinstance(place, MinioPlace):
         await provide_images(session, journal, minio=True)

@@ -37,7 +37,7 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     """
     velero = await session.velero()
     await velero.create_restore(name, plan, job_id=journal.job.id)
-    timeout = session.settings.workflow.restore_timeout_seconds
+    timeout = session.rules().restore_timeout_seconds
 
     async def report(found: object) -> None:
         progress = found.status.progress  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
 
     context = StackContext(
         kube=await session.kube(),
-        settings=session.settings.stack,
+        settings=session.stack,
         credentials=ensure_credentials(session.directory),
         repository_password=ensure_repository_password(session.directory),
         place=place_on(session, storage),
@@ -104,7 +104,7 @@ async def provide_images(session: InstanceSession, journal: Journal, *, minio: b
 
 async def sleep_stack(session: InstanceSession, *, force: bool = False) -> bool:
     """Scale the stack to zero; one that a person woke, or a resident one, only by ``force``. Says whether it sleeps."""
-    kube, settings = await session.kube(), session.settings.stack
+    kube, settings = await session.kube(), session.stack
     sleeps = await sleep(kube, settings, force=force)
     if sleeps or force:
         await session.world.forwards.close(session.instance)
