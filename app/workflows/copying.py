@@ -43,21 +43,27 @@ async def copy_backup(proof: Proof, source: S3Store, target: S3Store, on_copied:
 async def copy_repository(source: S3Store, target: S3Store, on_copied: OnCopied) -> int:
     """What volumes were saved as, which all backups share; returns the number of its objects.
 
-    Blobs never change under their names, so one that is there in its size is not copied again. One that Velero's
-    upkeep has removed meanwhile was of no backup.
+    A repository is a whole: the target's becomes the same, so what an earlier move has left there and upkeep has
+    removed since goes. Blobs never change under their names, but for a few small ones of the repository itself.
     """
     there = {stored.key: stored.size for stored in await target.list_objects(layout.REPOSITORY_PREFIX)}
     wanted = await source.list_objects(layout.REPOSITORY_PREFIX)
     for stored in wanted:
-        if there.get(stored.key) == stored.size:
+        if there.get(stored.key) == stored.size and not _may_change(stored.key):
             continue
         try:
             sent = await _copy(stored.key, source, target, on_copied)
         except ObjectNotFound:
-            continue
+            continue  # removed by upkeep meanwhile, so of no backup
         if await _hash(stored.key, target) != sent:
             raise ObjectDamaged(f"the copy of {stored.key} is not what was sent", key=stored.key)
+    await target.delete(sorted(there.keys() - {stored.key for stored in wanted}))
     return len(wanted)
+
+
+def _may_change(key: str) -> bool:
+    """``kopia.repository``, ``kopia.blobcfg``, ``kopia.maintenance``."""
+    return key.rpartition("/")[2].startswith("kopia.")
 
 
 async def _copy(key: str, source: S3Store, target: S3Store, on_copied: OnCopied) -> str:
