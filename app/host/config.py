@@ -89,6 +89,8 @@ class InstanceConfig(BaseModel):
     """A backup whose state is due; until it is restored or given up, nothing is backed up or pruned."""
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
+    volumes_maintained_at: datetime | None = None
+    """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
     storage: StorageRecord | ExternalRecord | None = None
     """Where the backups lie; what the settings say later does not change it, only ``move-storage`` does."""
     policy: Policy = Policy()
