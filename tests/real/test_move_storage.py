@@ -12,6 +12,7 @@ import pytest
 
 from app.storage.errors import ObjectStoreUnavailable
 from app.storage.s3 import S3Credentials, S3Options, S3Store
+from app.velero.models import BACKUP_STORAGE_LOCATIONS
 from tests.clusters.certificates import self_signed
 from tests.instances import NAME
 from tests.product import Product
@@ -20,6 +21,7 @@ from tests.real.binaries import binary
 from tests.real.instance import RealInstance
 from tests.service import free_port, running_service
 from tests.waiting import eventually
+from tests.workflows.volumes import MEBIBYTE, add_workload, checksums, directory, write
 
 KEYS = S3Credentials("outsider", "another-secret")
 BUCKET, PREFIX = "backups", "team"
@@ -51,6 +53,12 @@ class Outside:
             return False
         return True
 
+    async def location(self, product: Product) -> tuple[str, str]:
+        """Address and credentials of the cluster's own location."""
+        async with product.kube() as kube:
+            spec = (await kube.get(BACKUP_STORAGE_LOCATIONS, "default", "velero"))["spec"]
+        return spec["config"]["s3Url"], spec["credential"]["name"]
+
     @property
     def settings(self) -> dict[str, str]:
         """What the service is told of it."""
@@ -76,18 +84,18 @@ def write_certificate(directory: Path, address: str) -> Path:
 
 
 @contextmanager
-def running_minio(directory: Path, address: str) -> Iterator[Outside]:
+def running_minio(home: Path, address: str) -> Iterator[Outside]:
     """On an address of this machine; ended by its id."""
-    authority, port = write_certificate(directory / "certs", address), free_port()
+    authority, port = write_certificate(home / "certs", address), free_port()
     environment = os.environ | {
         "MINIO_ROOT_USER": KEYS.access_key,
         "MINIO_ROOT_PASSWORD": KEYS.secret_key,
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
     }
-    command = [str(binary("minio")), "server", str(directory / "data"), "--address", f"{address}:{port}"]
-    command += ["--certs-dir", str(directory / "certs"), "--quiet"]
-    with (directory / "minio.log").open("wb") as log:
+    command = [str(binary("minio")), "server", str(home / "data"), "--address", f"{address}:{port}"]
+    command += ["--certs-dir", str(home / "certs"), "--quiet"]
+    with (home / "minio.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         yield Outside(f"https://{address}:{port}", authority)
@@ -118,7 +126,10 @@ async def test_a_cluster_made_anew_is_restored_from_where_its_backups_moved(
     async with running_service(instance.state_dir, instance.serve, **instance.settings) as service:
         product = Product(instance, service)
         await product.settled()
-        backup = (await product.back_up())["result"]["backup"]
+        await add_workload(product, claim=False)
+        write(await directory(product, "files") / "large", 5 * MEBIBYTE)
+        files = checksums(await directory(product, "files"))
+        backup = (await product.back_up(include_volumes=True))["result"]["backup"]
     inside = product.bucket / "velero" / "backups" / backup
     kept = sorted(path.name for path in inside.iterdir())
     with running_minio(tmp_path, instance.slot.host_address) as outside:
@@ -129,13 +140,17 @@ async def test_a_cluster_made_anew_is_restored_from_where_its_backups_moved(
             job = await service.run(f"/instances/{NAME}/move-storage")
             assert job["status"] == "succeeded", job["error"]
             assert (job["result"]["moved"], job["warnings"]) == ([backup], [])
+            assert await outside.location(product) == (outside.url, "external-store-credentials")
             moved = {key.rpartition("/")[2] for key in await outside.keys()}
             assert sorted(moved) == kept == sorted(path.name for path in inside.iterdir())
             await product.recreate()
             job = await product.start()
-            assert (job["result"]["action"], job["result"]["backup"]) == ("restore", backup)
+            assert (job["result"]["action"], job["result"]["backup"]) == ("restore", backup), job["error"]
             assert job["result"]["restored"]["comparison"]["missing"] == []
-            newer = (await product.stop())["result"]["backup"]
+            assert checksums(await directory(product, "files")) == files
+            stopped = (await product.stop(include_volumes=True))["result"]
+            assert stopped["proof"]["volumes_uploaded_bytes"] == 0, "the repository is the one that was moved"
+            newer = stopped["backup"]
             # By its files: the address went with the machine's power.
             stored = tmp_path / "data" / BUCKET / PREFIX / NAME / "backups" / newer
             assert (stored / "velero-backup.json").exists()
