@@ -4,13 +4,17 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from app.sandbox.velero.bucket import Buckets, Endpoints, Keys, StoreError
+from app.settings import StackSettings
 from app.storage.errors import BucketMissing, ObjectStoreError, ObjectStoreUnavailable
 from app.storage.s3 import S3Credentials, S3Options, S3Store
+from app.velero.stack.manifests import ExternalPlace, external_location_manifest
 from tests.clusters.certificates import self_signed
 from tests.proof.object_store import ObjectStore
 from tests.storage.conftest import BUCKET
@@ -46,6 +50,21 @@ async def test_a_certificate_of_the_named_authority_is_trusted(
         async with S3Store(url, server.credentials, BUCKET, options=options) as store:
             await store.put("sent", b"content")
     assert await whole.get("sent") == b"content"
+
+
+async def test_the_sandboxs_velero_trusts_it_too(server: ObjectStore, whole: S3Store, tmp_path: Path) -> None:
+    """By the location that the stack makes; without the certificate it cannot use the store."""
+    keys = Keys(server.credentials.access_key, server.credentials.secret_key)
+    await whole.put("team/shop/backups/one/velero-backup.json", b"{}")
+    async with behind_tls(server, tmp_path) as (url, authority), Buckets(Endpoints(None)) as buckets:
+        place = ExternalPlace(
+            url, "", BUCKET, "team/shop", "us-east-1", True, authority.read_bytes(), server.credentials
+        )
+        location = external_location_manifest(StackSettings(), "default", place)
+        assert await (await buckets.open(location, keys)).top_level_names() == ["backups"]
+        distrusted = external_location_manifest(StackSettings(), "default", replace(place, authority=b""))
+        with pytest.raises(StoreError):
+            await (await buckets.open(distrusted, keys)).top_level_names()
 
 
 async def test_without_it_nothing_is_sent(server: ObjectStore, whole: S3Store, tmp_path: Path) -> None:
