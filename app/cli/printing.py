@@ -67,6 +67,8 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield from proof_lines(result["proof"], job["finished_at"])
     if result.get("s3_url"):
         yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
+    if result.get("target"):
+        yield from _move_lines(result)
     if result.get("restored"):
         yield from _restored_lines(result["restored"])
     if result.get("restore_outstanding"):
@@ -76,6 +78,14 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
     yield from _listed("not saved", left_out)
     yield from _listed("pruned", result.get("pruned", []))
+
+
+def _move_lines(result: Document) -> Iterator[str]:
+    yield f"backups lie  in {result['target']}"
+    yield from _listed("moved", result["moved"])
+    yield from _listed("left behind, not proven", result["left_behind"])
+    if result["note"]:
+        yield f"note         {result['note']}"
 
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:

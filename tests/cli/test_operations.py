@@ -103,6 +103,15 @@ async def test_options_become_fields(api: ServedApi) -> None:
     assert (job.request["labels"], job.request["timeout_seconds"]) == ({"by": "me"}, 30)
 
 
+async def test_a_move_says_where_to(api: ServedApi) -> None:
+    """Without a store in the settings there is only one way."""
+    refused = await command(api.url, "move-storage", "demo")
+    assert (refused.code, "docs/storage.md" in refused.err) == (1, True)
+    ended = await command(api.url, "move-storage", "demo", "--to", "internal", "--detach", "--json")
+    job = await api.app.state.services.store.get(json.loads(ended.out)["id"])
+    assert (job.type, job.request) == ("move-storage", {"to": "internal"})
+
+
 async def test_detach_returns_at_once(api: ServedApi) -> None:
     """The job's id is all it prints."""
     ended = await command(api.url, "start", "demo", "--detach")

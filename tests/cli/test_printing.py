@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.cli.printing import MOST_LISTED, print_job_end, size
+from app.workflows.moving import MoveResult
 from app.workflows.outcomes import (
     ChangedObject,
     Comparison,
@@ -102,3 +103,19 @@ def test_long_lists_are_cut_and_counted(capsys: pytest.CaptureFixture[str]) -> N
 def test_sizes_are_readable(count: int, text: str) -> None:
     """Binary units."""
     assert size(count) == text
+
+
+def test_a_move_ends_with_where_the_backups_lie(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was moved, what was not, and that nothing was removed."""
+    moved = MoveResult(
+        source="MinIO in the cluster",
+        target="https://s3/b/demo",
+        moved=["one"],
+        left_behind=["two"],
+        note="not removed",
+    )
+    print_job_end(job(moved, type="move-storage"))
+    printed = capsys.readouterr().out
+    assert "backups lie  in https://s3/b/demo" in printed
+    for part in ("moved", "one", "left behind, not proven", "two", "not removed"):
+        assert part in printed
