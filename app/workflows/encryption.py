@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from app.errors import NotSupported
 from app.host.encryption_key import ensure_encryption_key, load_encryption_key
 from app.host.minio_trash import empty_trash
 from app.jobs.journal import Journal
@@ -22,6 +23,13 @@ def store_encryption(session: InstanceSession) -> StoreEncryption | None:
     A store that encrypted once needs its key for ever, also when nothing more is to be encrypted.
     """
     wanted = session.rules().encryption == "at-rest"
+    external = session.external()
+    if wanted and external is not None:
+        raise NotSupported(
+            f"encryption: 'at-rest' is about MinIO in the cluster, and the backups go to {external}",
+            remedy="Switch encryption on in that store, and take it out of the instance's policy.",
+            field="encryption",
+        )
     key = ensure_encryption_key(session.directory) if wanted else load_encryption_key(session.directory)
     if not wanted:
         _note(session, whole=False)
@@ -39,7 +47,7 @@ async def encrypt_what_lies_in_clear(
     recorded = config.encryption if config is not None else None
     if encryption is None or not encryption.everything or recorded is None or recorded.whole:
         return
-    store = await session.objects()
+    store = await session.minio()
     lying = await store.list_objects("")
     for done, stored in enumerate(lying):
         await journal.progress("encrypting what lies in clear", items_done=done, items_total=len(lying))

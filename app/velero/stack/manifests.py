@@ -22,6 +22,7 @@ CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
 ENCRYPTION_KEY = "MINIO_KMS_SECRET_KEY"
+EXTERNAL_SECRET = "external-store-credentials"  # noqa: S105 - the name of a Secret
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
 MINIO_POD_LABELS = LABELS | {"app": MINIO}
@@ -59,6 +60,25 @@ class MinioPlace:
     node_path: str
     uid: int
     gid: int
+    encryption: StoreEncryption | None = None
+    """The key of a store that holds, or is to hold, encrypted objects."""
+
+
+@dataclass(frozen=True)
+class ExternalPlace:
+    """A store outside of the cluster as Velero reaches it; ``public_url`` is for people, if theirs is another.
+
+    ``authority`` is the PEM text behind its certificate, empty for the system's.
+    """
+
+    url: str
+    public_url: str
+    bucket: str
+    prefix: str
+    region: str
+    path_style: bool
+    authority: bytes
+    credentials: S3Credentials
 
 
 def namespace_manifest(settings: StackSettings) -> Manifest:
@@ -81,17 +101,25 @@ def credentials_manifest(
     settings: StackSettings, credentials: S3Credentials, encryption: StoreEncryption | None = None
 ) -> Manifest:
     """MinIO's root keys, as MinIO's environment and as the AWS file Velero reads; and the key it encrypts with."""
-    cloud = (
-        "[default]\n"
-        f"aws_access_key_id={credentials.access_key}\n"
-        f"aws_secret_access_key={credentials.secret_key}\n"
-    )  # fmt: skip
     values = {
-        CREDENTIALS_KEY: cloud,
+        CREDENTIALS_KEY: _cloud(credentials),
         "MINIO_ROOT_USER": credentials.access_key,
         "MINIO_ROOT_PASSWORD": credentials.secret_key,
     }
     return _secret(settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {}))
+
+
+def external_credentials_manifest(settings: StackSettings, place: ExternalPlace) -> Manifest:
+    """The keys of an external store, which the location names: Velero reads them anew whenever it goes there."""
+    return _secret(settings, EXTERNAL_SECRET, {CREDENTIALS_KEY: _cloud(place.credentials)})
+
+
+def _cloud(credentials: S3Credentials) -> str:
+    return (
+        "[default]\n"
+        f"aws_access_key_id={credentials.access_key}\n"
+        f"aws_secret_access_key={credentials.secret_key}\n"
+    )  # fmt: skip
 
 
 def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:
@@ -127,9 +155,7 @@ def network_policy_manifest(settings: StackSettings) -> Manifest:
     }
 
 
-def minio_manifest(
-    settings: StackSettings, place: MinioPlace, encryption: StoreEncryption | None = None, *, replicas: int = 1
-) -> Manifest:
+def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int = 1) -> Manifest:
     """MinIO on a directory of the node that is a directory of the host."""
     pod = {
         "automountServiceAccountToken": False,
@@ -141,7 +167,7 @@ def minio_manifest(
             "runAsNonRoot": place.uid != 0,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_minio_container(settings, encryption)],
+        "containers": [_minio_container(settings, place.encryption)],
         "volumes": [
             {"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}},
             {"name": "scratch", "emptyDir": {}},
@@ -193,9 +219,12 @@ def _encryption_variables(encryption: StoreEncryption) -> list[Manifest]:
 
 
 def velero_manifest(
-    settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
+    settings: StackSettings, *, minio_cluster_ip: str | None, woken_by: str = "job", replicas: int = 1
 ) -> Manifest:
-    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
+    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment.
+
+    Without ``minio_cluster_ip`` its store lies elsewhere, under a name that is looked up.
+    """
     metadata = stack_metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
     return {
         "apiVersion": "apps/v1",
@@ -213,13 +242,14 @@ def velero_manifest(
     }
 
 
-def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
+def _velero_pod(settings: StackSettings, minio_cluster_ip: str | None) -> Manifest:
+    # MinIO's name without cluster DNS, which may come up later than everything else.
+    aliases = [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}] if minio_cluster_ip else []
     return {
         "serviceAccountName": VELERO,
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
-        # MinIO's name without cluster DNS, which may come up later than everything else.
-        "hostAliases": [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}],
+        "hostAliases": aliases,
         "initContainers": [
             {
                 "name": "velero-plugin-for-aws",
@@ -298,7 +328,28 @@ def adopted_location_manifest(
     return manifest
 
 
-def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None) -> Manifest:
+def external_location_manifest(settings: StackSettings, name: str, place: ExternalPlace) -> Manifest:
+    """Where Velero keeps backups outside of the cluster; the default only under our own location's name."""
+    manifest = _location(settings, name, place.url)
+    storage: Manifest = {"bucket": place.bucket, "prefix": place.prefix}
+    if place.authority:
+        storage["caCert"] = base64.b64encode(place.authority).decode()
+    config = {
+        "region": place.region,
+        "s3Url": place.url,
+        "s3ForcePathStyle": str(place.path_style).lower(),
+        "checksumAlgorithm": "",
+    }
+    manifest["spec"] |= {
+        "default": name == "default",
+        "objectStorage": storage,
+        "config": config | ({"publicUrl": place.public_url} if place.public_url else {}),
+        "credential": {"name": EXTERNAL_SECRET, "key": CREDENTIALS_KEY},
+    }
+    return manifest
+
+
+def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None = None) -> Manifest:
     """A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake."""
     asked = {"serverSideEncryption": "AES256"} if encryption and encryption.everything else {}
     return {
