@@ -103,7 +103,8 @@ async def stop_and_start(product: Product, recorder: Recorder) -> None:
 
 async def look_around(recorder: Recorder) -> None:
     """Everything that only looks."""
-    for path in ("", "/preflight", "/backups", "/stats"):
+    await recorder.send("PUT /instances/{name}/policy", {"keep_last": 3, "rerun_tasks": "skip"})
+    for path in ("", "/policy", "/preflight", "/backups", "/stats"):
         await recorder.send("GET /instances/{name}" + path)
     for path in ("/instances", "/jobs", "/events", "/stats", "/metrics", "/audit", "/doctor", "/livez", "/readyz"):
         await recorder.send(f"GET {path}")
