@@ -117,12 +117,13 @@ class NotBuilt:
 
 NOT_BUILT = (
     NotBuilt(
+        ("backup", "validate"), ("deep", "quick"), "Leave it out: 'deep' proves all that can be without a restore."
+    ),
+    NotBuilt(
         ("backup", "include_volumes"),
         (False,),
         "Leave it out: volumes are not saved yet. GET /instances/{name}/preflight lists those concerned.",
     ),
-    NotBuilt(("backup", "validate"), ("deep",), "Leave it out: every backup is proven with 'deep'."),
-    NotBuilt(("backup", "on_partial"), ("fail",), "Leave it out: a partially failed backup fails the job."),
 )
 
 

@@ -1,23 +1,15 @@
 """Commands for one backup: check it, read what Velero said of it, keep it or delete it."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from app.cli.client import DEFAULT_URL, ServiceClient
 from app.cli.operations import submit, submit_delete
-from app.cli.options import AsJson, Detach, JobTimeout, Name, Timeout, Url
+from app.cli.options import AsJson, Detach, JobTimeout, Level, Name, Timeout, Url
 from app.cli.printing import print_json, print_table
 
 BackupId = Annotated[str, typer.Argument(metavar="BACKUP", help="The backup's id.", show_default=False)]
-
-
-class Level(StrEnum):
-    """How much of a backup is looked at."""
-
-    QUICK = "quick"
-    DEEP = "deep"
 
 
 def validate(

@@ -13,10 +13,12 @@ from app.cli.options import (
     CallbackUrl,
     Detach,
     ExcludedNamespaces,
+    Gate,
     JobTimeout,
     Labels,
     Name,
     Namespaces,
+    Partial,
     Resources,
     Selector,
     Timeout,
@@ -72,6 +74,8 @@ def stop(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    gate: Gate = None,
+    on_partial: Partial = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -87,6 +91,8 @@ def stop(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "validate": gate and gate.value,
+        "on_partial": on_partial and on_partial.value,
     }
     body = _body(
         use_velero_backup=use_velero,
@@ -148,6 +154,8 @@ def backup(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    gate: Gate = None,
+    on_partial: Partial = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -157,13 +165,15 @@ def backup(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Make a proven backup of a running instance."""
-    narrowed = {
+    wanted = {
         "include_namespaces": include,
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "validate": gate and gate.value,
+        "on_partial": on_partial and on_partial.value,
     }
-    body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
+    body = _body(backup=wanted, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
 
 

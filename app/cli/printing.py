@@ -80,6 +80,9 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     """The figures of a proof summary and how old it was at ``seen_at``."""
+    if proof.get("level") == "quick":
+        yield f"proof        {proof['verdict']}: {size(proof['size_bytes'])} by name and size, none of it read"
+        return
     age = seconds_between(proof["finished_at"], seen_at)
     yield (
         f"proof        {proof['verdict']}: {proof['objects_hashed']} objects, {size(proof['size_bytes'])} "
@@ -92,6 +95,8 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     yield f"             canary on the host's disk: {proof['canary']}" + (
         f"; age {age:.1f} s" if age is not None else ""
     )
+    for flaw in proof.get("accepted", []):
+        yield f"             put up with: {flaw}"
     for name, digest in sorted(proof.get("sha256", {}).items()):
         yield f"             sha256 {digest[:16]}…  {name}"
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
+from app.kubernetes.resources import NAMESPACES
 from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
 from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
@@ -28,6 +30,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     await check_storage(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
+    not_saved += await _left_out_by_policy(session, kube, options)
     excluded = [*options.exclude_namespaces, *(entry.name for entry in not_saved if entry.kind == "namespace")]
     scope = Scope(
         namespaces=options.include_namespaces or None,
@@ -38,6 +41,17 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
         velero_namespace=session.settings.stack.namespace,
     )
     return Preparation(scope=scope, not_saved=not_saved)
+
+
+async def _left_out_by_policy(session: InstanceSession, kube: KubeClient, options: ScopeOptions) -> list[NotSaved]:
+    """Namespaces that no backup of this instance takes, unless a request names the ones it wants."""
+    patterns = [] if options.include_namespaces else session.rules().exclude_namespaces
+    names = [item["metadata"]["name"] for item in (await kube.list(NAMESPACES)).items] if patterns else []
+    return [
+        NotSaved(kind="namespace", name=name, reason="the instance's policy leaves it out (exclude_namespaces)")
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
 async def check_storage(session: InstanceSession) -> None:
@@ -91,8 +105,10 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
         kube = await session.kube()
         findings = await inspect_cluster(kube, session.settings.stack)
         checks += checks_of(findings)
-        not_saved = _not_saved(findings)
-        scope = Scope(velero_namespace=session.settings.stack.namespace)
+        left_out = await _left_out_by_policy(session, kube, ScopeOptions())
+        not_saved = [*_not_saved(findings), *left_out]
+        excluded = [entry.name for entry in left_out]
+        scope = Scope(excluded_namespaces=excluded, velero_namespace=session.settings.stack.namespace)
         objects = len((await take_inventory(kube, scope)).items)
     return PreflightView(
         instance_name=session.instance,

@@ -230,6 +230,7 @@ class Operations:
         changed = config.model_copy(update={"policy": replaced(config.policy, body)})
         refuse_contradictions(settings, changed)
         directory.save_config(changed)
+        self._reconciler.settle(name)
         return view_policy(settings, name, changed.policy)
 
     def _policy_of(self, name: str) -> Policy:

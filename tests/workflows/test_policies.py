@@ -1,14 +1,21 @@
 """The request, else the instance's policy, else the setting: field by field, and nothing in any other way."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pydantic import ValidationError
 
+from app.clusters.sandbox import SandboxClusters
 from app.errors import NotSupported
 from app.host.config import Policy
 from app.settings import Settings, WorkflowSettings
+from app.workflows.identity import new_record
 from app.workflows.policies import Rules, decide, refuse_not_built
+from app.workflows.world import InstanceSession, World
+
+if TYPE_CHECKING:
+    from app.jobs.repository import JobStore
 
 #: Every field with a value that is not the setting's.
 SAID: dict[str, Any] = {
@@ -72,3 +79,13 @@ def test_a_setting_that_is_not_built_is_refused_when_the_service_begins(settings
     """Not at the first stop."""
     with pytest.raises(ValidationError, match="not built"):
         Settings(**settings)
+
+
+def test_the_stack_of_an_instance_is_as_its_policy_says(tmp_path: Path) -> None:
+    """What the stack does with it is tested with the stack."""
+    settings = Settings(home=tmp_path)
+    session = InstanceSession(World(settings, SandboxClusters(tmp_path), cast("JobStore", None)), "demo")
+    assert session.stack.mode == "on-demand"
+    record = new_record(cluster_uid="u")
+    session.directory.save_config(record.model_copy(update={"policy": Policy(stack="resident")}))
+    assert (session.stack.mode, session.settings.stack.mode) == ("resident", "on-demand")
