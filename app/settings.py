@@ -26,7 +26,7 @@ def is_loopback(host: str) -> bool:
 
 
 #: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
-NOT_BUILT = {"volumes": {"refuse", "file-system"}, "encryption": {"at-rest"}}
+NOT_BUILT = {"encryption": {"at-rest"}}
 
 
 class ServerSettings(BaseModel):
@@ -87,6 +87,8 @@ class StackSettings(BaseModel):
     """Use a Velero that someone else installed instead of refusing with 409."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
+    kubelet_directory: str = "/var/lib/kubelet"
+    """Where the nodes' kubelet keeps the volumes of pods; file-system backups read and write them there."""
     min_free_bytes: int = 1024**3
     """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
 
@@ -122,9 +124,11 @@ class WorkflowSettings(BaseModel):
     """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
     on_partial: Literal["fail", "accept"] = "fail"
     """What a backup means that Velero ends as PartiallyFailed; an accepted one is never ``proven``."""
-    volumes: Literal["warn", "refuse", "file-system"] = "warn"
-    """What a backup does about volumes of pods."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+    volumes: Literal["warn", "refuse", "file-system"] = "warn"
+    """What a backup does about volumes of pods: name those it does not hold, refuse because of them, or save them."""
+    volume_maintenance_seconds: float = 60
+    """How long a job may clean the repositories of volumes; what does not end then is done by a later one."""
     rerun_tasks: Literal["keep", "skip"] = "keep"
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
@@ -227,9 +231,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _only_what_is_built(self) -> Self:
-        for field, value in (("volumes", self.workflow.volumes), ("encryption", self.stack.encryption)):
-            if value in NOT_BUILT.get(field, ()):
-                raise ValueError(f"{field}: {value!r} is not built yet")
+        if self.stack.encryption in NOT_BUILT["encryption"]:
+            raise ValueError(f"encryption: {self.stack.encryption!r} is not built yet")
         return self
 
     @property

@@ -119,11 +119,6 @@ NOT_BUILT = (
     NotBuilt(
         ("backup", "validate"), ("deep", "quick"), "Leave it out: 'deep' proves all that can be without a restore."
     ),
-    NotBuilt(
-        ("backup", "include_volumes"),
-        (False,),
-        "Leave it out: volumes are not saved yet. GET /instances/{name}/preflight lists those concerned.",
-    ),
 )
 
 

@@ -77,6 +77,8 @@ class InstanceConfig(BaseModel):
     """A backup whose state is due; until it is restored or given up, nothing is backed up or pruned."""
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
+    volumes_maintained_at: datetime | None = None
+    """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
     storage: StorageRecord | None = None
     policy: Policy = Policy()
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.ports import PowerState
 from app.proof.models import Inventory, Proof
 from app.velero.scope import Scope
+from app.velero.volumes import PodVolume
 from app.workflows.requests import NotSaved
 
 #: Flaws of an accepted backup that a job names.
@@ -41,6 +42,12 @@ class Preparation(Outcome):
 
     scope: Scope
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = []
+
+    @property
+    def saves_volumes(self) -> bool:
+        """Whether there is anything for a node-agent to do."""
+        return any(volume.protection == "protected" for volume in self.volumes)
 
 
 class BackupRef(Outcome):
@@ -67,6 +74,9 @@ class ProofSummary(Outcome):
     sha256: dict[str, str]
     level: Literal["deep", "quick"] = "deep"
     accepted: list[str] = Field(default=[], description="What an accepted backup lacks, the first twenty of it.")
+    volumes_saved: int = 0
+    volumes_size_bytes: int = Field(default=0, description="Bytes of the files of all saved volumes.")
+    volumes_uploaded_bytes: int = Field(default=0, description="Of these, what earlier backups had not stored yet.")
 
     @classmethod
     def of(cls, proof: Proof) -> "ProofSummary":
@@ -85,6 +95,9 @@ class ProofSummary(Outcome):
             sha256={stored.key.rsplit("/", 1)[-1]: stored.sha256 for stored in proof.objects},
             level=proof.level,
             accepted=[finding.detail for finding in proof.findings[:MOST_ACCEPTED]],
+            volumes_saved=sum(volume.protection == "protected" for volume in proof.volumes),
+            volumes_size_bytes=sum(volume.size_bytes or 0 for volume in proof.volumes),
+            volumes_uploaded_bytes=sum(volume.uploaded_bytes or 0 for volume in proof.volumes),
         )
 
 
@@ -111,6 +124,7 @@ class ProvenBackup(Outcome):
     inventory: Inventory
     proof: ProofSummary
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = []
     pruned: list[str]
 
     @property
@@ -134,6 +148,7 @@ class StopResult(Outcome):
     proof: ProofSummary | None = None
     changed_since_backup: list[ChangedObject] = []
     not_saved: list[NotSaved] = []
+    volumes: list[PodVolume] = Field(default=[], description="Every volume of running pods and what became of it.")
     pruned: list[str] = []
     power_off: str | None = None
     reason: str = ""
@@ -146,6 +161,7 @@ class BackupResult(Outcome):
     scope: Literal["full", "partial"]
     proof: ProofSummary
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = Field(default=[], description="Every volume of running pods and what became of it.")
     pruned: list[str]
 
 
@@ -203,6 +219,21 @@ class RestoredWebhooks(Outcome):
     left_out: list[str]
 
 
+class RestoredVolume(Outcome):
+    """A volume of the backup whose pod was to come back, and what came of its data.
+
+    ``kept``: the cluster survived, and the volume with it.
+    """
+
+    namespace: str
+    pod: str
+    volume: str
+    claim: str = ""
+    outcome: Literal["restored", "kept", "missing"]
+    reason: str = ""
+    size_bytes: int
+
+
 class RestoreOutcome(Outcome):
     """What a restore brought back."""
 
@@ -214,6 +245,7 @@ class RestoreOutcome(Outcome):
     rerun_tasks: list[str] = []
     tasks_not_run: list[str] = Field(default=[], description="Tasks that ran at the backup and were left ended.")
     duplicate_tasks: list[str] = Field(default=[], description="Pods KECS's own restoration made of the same tasks.")
+    volumes: list[RestoredVolume] = Field(default=[], description="Volumes of the backup and what came of their data.")
     overwritten: list[str] = []
     workloads_not_ready: list[str] = []
     webhooks_left_out: list[str] = []

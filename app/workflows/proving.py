@@ -43,6 +43,7 @@ async def prove_backup(
         host_directory=Path(storage.host_path),
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
         accept_partial=gate.on_partial == "accept",
+        volumes=prepared.volumes,
     )
 
     async def report(done: int, total: int) -> None:

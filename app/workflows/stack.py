@@ -8,6 +8,7 @@ from app.jobs.journal import Journal
 from app.kubernetes.resources import DEPLOYMENTS
 from app.velero.preflight import missing_images
 from app.velero.stack.manifests import VELERO
+from app.velero.stack.node_agent import wake_node_agent
 from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
 from app.velero.stack.state import woken_by
@@ -47,6 +48,11 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         on_progress=report,
     )
     await wake(context)
+
+
+async def start_node_agent(session: InstanceSession) -> None:
+    """What reads and writes volumes, up on every node; it goes to sleep with the stack."""
+    await wake_node_agent(await session.kube(), session.settings.stack)
 
 
 async def provide_images(session: InstanceSession, journal: Journal) -> None:

@@ -66,7 +66,7 @@ def test_a_setting_decides_where_nobody_else_says_anything() -> None:
     assert decided.sources["use_velero_backup"] == "setting"
 
 
-@pytest.mark.parametrize(("field", "value"), [("volumes", "file-system"), ("encryption", "at-rest")])
+@pytest.mark.parametrize(("field", "value"), [("encryption", "at-rest")])
 def test_what_is_not_built_is_refused_and_never_ignored(field: str, value: str) -> None:
     """A policy may come with an instance from a newer service."""
     decided = decide(Settings(), Policy.model_validate({field: value}))
@@ -74,7 +74,7 @@ def test_what_is_not_built_is_refused_and_never_ignored(field: str, value: str) 
         refuse_not_built(decided.rules)
 
 
-@pytest.mark.parametrize("settings", [{"workflow": {"volumes": "file-system"}}, {"stack": {"encryption": "at-rest"}}])
+@pytest.mark.parametrize("settings", [{"stack": {"encryption": "at-rest"}}])
 def test_a_setting_that_is_not_built_is_refused_when_the_service_begins(settings: dict[str, Any]) -> None:
     """Not at the first stop."""
     with pytest.raises(ValidationError, match="not built"):
