@@ -30,6 +30,20 @@ def validate(
     submit(url, f"{_path(name, backup_id)}/validate", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
+def rebuild(
+    name: Name,
+    *,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List the backups anew from the proofs on this host and from the bucket; the instance must run."""
+    body: dict[str, object] = {} if job_timeout is None else {"timeout_seconds": job_timeout}
+    submit(url, f"/instances/{name}/rebuild", body or None, timeout=timeout, detach=detach, as_json=as_json)
+
+
 def delete(
     name: Name,
     backup_id: BackupId,

@@ -48,6 +48,7 @@ for command in (
     backups.pin,
     backups.unpin,
     backups.delete,
+    backups.rebuild,
     operations.stack,
     service.stats,
     service.audit,

@@ -76,6 +76,8 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
     yield from _listed("not saved", left_out)
     yield from _listed("pruned", result.get("pruned", []))
+    for status in ("proven", "accepted", "unproven", "gone"):
+        yield from _listed(status, result.get(status, []))
 
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:

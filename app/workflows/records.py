@@ -16,7 +16,7 @@ from app.errors import ServiceError
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord
 from app.names import INSTANCE_NAME
-from app.proof.evidence import list_proofs
+from app.proof.evidence import is_pinned, list_proofs
 from app.proof.models import Proof
 from app.storage import layout
 from app.storage.errors import ObjectNotFound
@@ -69,7 +69,9 @@ async def recall_backups(world: World, instance: str) -> None:
     known = {record.name for record in await world.store.backups.list(instance)}
     for proof in await asyncio.to_thread(list_proofs, directory):
         if proof.verdict != "failed" and proof.backup not in known:
-            await world.store.backups.save(record_of_proof(world, instance, proof, created_at=proof.started_at))
+            record = record_of_proof(world, instance, proof, created_at=proof.started_at)
+            record.pinned = is_pinned(directory, proof.backup)
+            await world.store.backups.save(record)
             known.add(proof.backup)
     for path in await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket):
         if path.name not in known:
@@ -130,6 +132,7 @@ def _found(
         job_id=job_id,
         scope=scope,
         status="unproven",
+        pinned=is_pinned(InstanceDirectory.open(world.settings.instances_directory, instance), name),
         created_at=created_at,
     )
 

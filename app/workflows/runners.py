@@ -10,9 +10,11 @@ from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
+from app.workflows.rebuilding import rebuild_history
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
+    JobOptions,
     RestoreRequest,
     StartRequest,
     StopRequest,
@@ -78,6 +80,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "backup": runner(BackupRequest, back_up_instance),
         "restore": runner(RestoreRequest, restore_instance),
         "validate": runner(ValidateJob, validate_backup),
+        "rebuild": runner(JobOptions, rebuild_history),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
         "stack-wake": wake,
         "stack-sleep": sleep,

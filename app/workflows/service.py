@@ -26,7 +26,7 @@ from app.jobs.repository import RequestKey
 from app.jobs.states import ENDED, JobStatus
 from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
-from app.proof.evidence import find_proof
+from app.proof.evidence import find_proof, save_pin
 from app.proof.models import Proof
 from app.webhooks.addresses import Addresses
 from app.workflows.contradictions import refuse_contradictions
@@ -151,6 +151,11 @@ class Operations:
         self._require_running(name, status)
         return await self._submit("validate", name, request)
 
+    async def submit_rebuild(self, name: str, request: JobOptions) -> Job:
+        """Accept reading an instance's history anew; it must run, since the bucket lies in its cluster."""
+        self._require_running(name, await self._present(name))
+        return await self._submit("rebuild", name, request)
+
     async def submit_delete(self, name: str, request: DeleteBackupJob) -> Job:
         """Accept deleting a backup; refuses one that is pinned, due, or the last good one."""
         status = await self._present(name)
@@ -162,6 +167,7 @@ class Operations:
         """Spare a backup from pruning and deletion, or let it go again."""
         await self._status(name)
         await self._require_backup(name, backup)
+        save_pin(self._directory(name), backup, pinned=pinned)
         return await self._world.store.backups.pin(name, backup, pinned=pinned)
 
     async def kept(self, name: str, backup: str) -> InstanceDirectory:
@@ -188,6 +194,7 @@ class Operations:
             "backup": (BackupRequest, self.submit_backup),
             "restore": (RestoreRequest, self.submit_restore),
             "validate": (ValidateJob, self.submit_validate),
+            "rebuild": (JobOptions, self.submit_rebuild),
             "delete-backup": (DeleteBackupJob, self.submit_delete),
         }
         parse, submit = again[job.type]
