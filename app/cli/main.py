@@ -50,6 +50,7 @@ for command in (
     backups.delete,
     backups.rebuild,
     operations.stack,
+    operations.move_storage,
     service.stats,
     service.audit,
     service.version,

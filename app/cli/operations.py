@@ -24,6 +24,7 @@ from app.cli.options import (
     Timeout,
     Url,
     UseVelero,
+    Volumes,
 )
 from app.cli.printing import print_job_end, print_json
 
@@ -58,6 +59,13 @@ class RerunTasks(StrEnum):
     SKIP = "skip"
 
 
+class StoreKind(StrEnum):
+    """Where backups may lie."""
+
+    EXTERNAL = "external"
+    INTERNAL = "internal"
+
+
 class StackAction(StrEnum):
     """What to do with Velero and MinIO in the cluster."""
 
@@ -76,6 +84,7 @@ def stop(
     selector: Selector = "",
     gate: Gate = None,
     on_partial: Partial = None,
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -93,6 +102,7 @@ def stop(
         "selector": selector,
         "validate": gate and gate.value,
         "on_partial": on_partial and on_partial.value,
+        "include_volumes": volumes,
     }
     body = _body(
         use_velero_backup=use_velero,
@@ -156,6 +166,7 @@ def backup(
     selector: Selector = "",
     gate: Gate = None,
     on_partial: Partial = None,
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -172,6 +183,7 @@ def backup(
         "selector": selector,
         "validate": gate and gate.value,
         "on_partial": on_partial and on_partial.value,
+        "include_volumes": volumes,
     }
     body = _body(backup=wanted, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
@@ -236,6 +248,23 @@ def stack(
 ) -> None:
     """Wake Velero and MinIO in the cluster, for work with the Velero CLI, or put them to sleep."""
     submit(url, f"/instances/{name}/stack/{action.value}", None, timeout=timeout, detach=detach, as_json=as_json)
+
+
+def move_storage(
+    name: Name,
+    *,
+    to: Annotated[StoreKind, typer.Option(help="The configured store, or MinIO in the cluster.")] = StoreKind.EXTERNAL,
+    labels: Labels,
+    callback_url: CallbackUrl = None,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Copy the proven backups into another store, prove them there, and use it from then on."""
+    body = _body(to=to.value, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
+    submit(url, f"/instances/{name}/move-storage", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
 def cancel(

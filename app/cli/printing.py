@@ -67,17 +67,30 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield from proof_lines(result["proof"], job["finished_at"])
     if result.get("s3_url"):
         yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
+    if result.get("target"):
+        yield from _move_lines(result)
     if result.get("restored"):
         yield from _restored_lines(result["restored"])
     if result.get("restore_outstanding"):
         yield f"OUTSTANDING  the restore of {result['restore_outstanding']} is still due"
+    yield from _result_lists(result)
+
+
+def _result_lists(result: Document) -> Iterator[str]:
     changes = [f"{change['object']} ({change['change']})" for change in result.get("changed_since_backup", [])]
     yield from _listed("changed since the backup", changes)
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
     yield from _listed("not saved", left_out)
-    yield from _listed("pruned", result.get("pruned", []))
-    for status in ("proven", "accepted", "unproven", "gone"):
-        yield from _listed(status, result.get(status, []))
+    for fate in ("pruned", "proven", "accepted", "unproven", "gone"):
+        yield from _listed(fate, result.get(fate, []))
+
+
+def _move_lines(result: Document) -> Iterator[str]:
+    yield f"backups lie  in {result['target']}"
+    yield from _listed("moved", result["moved"])
+    yield from _listed("left behind, not proven", result["left_behind"])
+    if result["note"]:
+        yield f"note         {result['note']}"
 
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
@@ -99,6 +112,11 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     )
     for flaw in proof.get("accepted", []):
         yield f"             put up with: {flaw}"
+    if proof.get("volumes_saved"):
+        yield (
+            f"             volumes: {proof['volumes_saved']} saved with {size(proof['volumes_size_bytes'])}, "
+            f"of which {size(proof['volumes_uploaded_bytes'])} were new"
+        )
     for name, digest in sorted(proof.get("sha256", {}).items()):
         yield f"             sha256 {digest[:16]}…  {name}"
 
@@ -109,6 +127,10 @@ def _restored_lines(restored: Document) -> Iterator[str]:
         yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
     else:
         yield from _compared_lines(restored, comparison)
+    back = [each for each in restored.get("volumes", []) if each["outcome"] == "restored"]
+    yield from _listed(
+        "volumes with their data", [f"{each['namespace']}/{each['pod']}:{each['volume']}" for each in back]
+    )
     yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
     yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
     yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))

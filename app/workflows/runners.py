@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
+from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
 from app.workflows.rebuilding import rebuild_history
@@ -15,6 +16,7 @@ from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
     JobOptions,
+    MoveStorageRequest,
     RestoreRequest,
     StartRequest,
     StopRequest,
@@ -82,6 +84,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "validate": runner(ValidateJob, validate_backup),
         "rebuild": runner(JobOptions, rebuild_history),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
+        "move-storage": runner(MoveStorageRequest, move_storage),
         "stack-wake": wake,
         "stack-sleep": sleep,
     }
