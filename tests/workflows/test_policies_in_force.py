@@ -12,7 +12,7 @@ from tests.instances import NAME
 from tests.product import Product, sandbox_product
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 PATH = f"/instances/{NAME}/policy"
 
 
