@@ -75,6 +75,7 @@ async def walk(product: Product) -> dict[str, dict[str, Any]]:
     await run("POST /instances/{name}/move-storage", {"to": "internal"})
     await run("POST /instances/{name}/backups/{backup_id}/validate", {"level": "quick"}, backup_id=backup)
     await run("POST /instances/{name}/restores", {"restore": {"namespaces": ["internal"]}})
+    await run("POST /instances/{name}/rebuild", {"labels": {"by": "me"}})
     await run("POST /instances/{name}/stack/wake")
     await run("POST /instances/{name}/stack/sleep")
     for what in ("", "/logs", "/results", "/contents"):
@@ -105,7 +106,8 @@ async def stop_and_start(product: Product, recorder: Recorder) -> None:
 
 async def look_around(recorder: Recorder) -> None:
     """Everything that only looks."""
-    for path in ("", "/preflight", "/backups", "/stats"):
+    await recorder.send("PUT /instances/{name}/policy", {"keep_last": 3, "rerun_tasks": "skip"})
+    for path in ("", "/policy", "/preflight", "/backups", "/stats"):
         await recorder.send("GET /instances/{name}" + path)
     for path in ("/instances", "/jobs", "/events", "/stats", "/metrics", "/audit", "/doctor", "/livez", "/readyz"):
         await recorder.send(f"GET {path}")

@@ -23,6 +23,7 @@ from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
     InstanceView,
+    JobOptions,
     MoveStorageRequest,
     PreflightView,
     RestoreRequest,
@@ -108,6 +109,14 @@ async def accept_outstanding_restore(
 ) -> InstanceView:
     """Give an outstanding restore up: go on with the instance as it is."""
     return await services.operations.accept_outstanding(name, body)
+
+
+@router.post("/instances/{name}/rebuild", **operation_with_body(InstanceNotRunning))
+async def rebuild_history(
+    name: str, answer: Accepted, body: Annotated[JobOptions, Body(default_factory=JobOptions)]
+) -> JobView:
+    """List the backups anew from the proofs on this host and from the bucket, after the database was lost."""
+    return await answer.to(lambda operations: operations.submit_rebuild(name, body))
 
 
 @router.post("/instances/{name}/stack/wake", **operation(InstanceNotRunning))

@@ -63,9 +63,14 @@ def record_new_instance(session: InstanceSession, uid: str) -> Identity:
 
     Backups that lie in its bucket already are another instance's history; they are restored only by name.
     """
-    config = InstanceConfig(instance_id=str(uuid7()), created_at=datetime.now(UTC), cluster_uid=uid)
+    config = new_record(cluster_uid=uid)
     session.directory.save_config(config)
     return Identity(cluster_uid=uid, instance_id=config.instance_id, new_record=True)
+
+
+def new_record(*, cluster_uid: str | None) -> InstanceConfig:
+    """A new instance; without a UID where its policy was set before its cluster was ever seen."""
+    return InstanceConfig(instance_id=str(uuid7()), created_at=datetime.now(UTC), cluster_uid=cluster_uid)
 
 
 async def note_restore_pending(session: InstanceSession, before: PowerReading) -> None:
@@ -106,7 +111,7 @@ def decide(config: InstanceConfig | None, uid: str, newest: str | None, wish: Re
         return _by_request("selective", wish, newest, "a part was asked for")
     if wish.backup_id is not None and wish.mode != "never":
         return Decision(action="restore", backup=wish.backup_id, reason="this backup was asked for")
-    if config is None:
+    if config is None or config.cluster_uid is None:
         return Decision(action="record", reason="first seen now; nothing is known that could be missing")
     if wish.mode == "never":
         return _power_on_only(config, uid, newest)

@@ -11,9 +11,11 @@ from app.workflows.deleting import delete_one_backup
 from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
+from app.workflows.rebuilding import rebuild_history
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
+    JobOptions,
     MoveStorageRequest,
     RestoreRequest,
     StartRequest,
@@ -80,6 +82,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "backup": runner(BackupRequest, back_up_instance),
         "restore": runner(RestoreRequest, restore_instance),
         "validate": runner(ValidateJob, validate_backup),
+        "rebuild": runner(JobOptions, rebuild_history),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
         "move-storage": runner(MoveStorageRequest, move_storage),
         "stack-wake": wake,

@@ -39,11 +39,11 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
             raise
         await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
         return await power_off_unprotected(session, journal, error.detail)
-    whole = backup.scope.full
-    await turn_off(session, journal.with_try(journal.last_try), stopped_with=backup.ref.name if whole else None)
+    flaw = backup.unprotected_because
+    await turn_off(session, journal.with_try(journal.last_try), stopped_with=None if flaw else backup.ref.name)
     return StopResult(
-        protected=whole,
-        reason="" if whole else "the backup holds only the part of the instance that was asked for",
+        protected=not flaw,
+        reason=flaw,
         backup=backup.ref.name,
         proof=backup.proof,
         changed_since_backup=changed,
