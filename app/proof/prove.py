@@ -37,10 +37,10 @@ class ProofRequest:
     full: bool
     host_directory: Path | None
     not_saved: list[str]
-    encrypted: bool = False
-    """Whether the store is to encrypt what it is given."""
     accept_partial: bool = False
     """Whether a backup that Velero ended as PartiallyFailed may do, if nothing else is wrong with it."""
+    encrypted: bool = False
+    """Whether the store is to encrypt what it is given."""
     volumes: list[PodVolume] = field(default_factory=list)
     """Volumes of running pods, and which of them the backup was to save."""
     canary_seconds: float = SEARCH_SECONDS

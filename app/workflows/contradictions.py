@@ -6,7 +6,7 @@ from app.errors import ContradictingPolicy
 from app.host.config import InstanceConfig, Policy
 from app.settings import Settings
 from app.velero.scope import KECS_SYSTEM, KUBE_SYSTEM
-from app.workflows.policies import decide, refuse_not_built
+from app.workflows.policies import decide, refuse_in_sandbox
 from app.workflows.rollout import choose_velero
 
 #: Of these a backup takes only what a user has made, and KECS brings none of it back.
@@ -17,7 +17,7 @@ _PARTS_OF_A_JOB = ("backup_timeout_seconds", "restore_timeout_seconds", "workloa
 def refuse_contradictions(settings: Settings, config: InstanceConfig) -> None:
     """Raises a problem that names the fields, before anything of the policy in ``config`` holds."""
     policy = config.policy
-    refuse_not_built(decide(settings, policy).rules)
+    refuse_in_sandbox(settings, decide(settings, policy).rules)
     choose_velero(settings, config, wish=None)
     _refuse_system_namespaces(policy)
     _refuse_protection_without_backups(policy)

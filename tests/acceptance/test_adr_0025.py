@@ -103,7 +103,8 @@ async def test_minio_is_a_single_replica_stateful_set(story: Story) -> None:
     """While it is awake; between jobs it has none."""
     found = await story.object(STATEFUL_SETS, "minio")
     assert found["spec"]["replicas"] == 1
-    (volume,) = found["spec"]["template"]["spec"]["volumes"]
+    volumes = {volume["name"]: volume for volume in found["spec"]["template"]["spec"]["volumes"]}
+    volume = volumes["data"]
     assert volume["hostPath"]["path"].endswith(f"{NAME}/data/minio-data")
     assert volume["hostPath"]["type"] == "DirectoryOrCreate"
 

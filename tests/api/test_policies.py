@@ -65,7 +65,6 @@ async def test_a_policy_is_not_put_over_what_the_caller_has_not_read(client: htt
         ({"validate_level": "quick"}, "invalid-request", "validate_level"),
         ({"keep_last": 0}, "invalid-request", "keep_last"),
         ({"exclude_namespaces": ["no/such"]}, "invalid-request", "exclude_namespaces"),
-        ({"encryption": "at-rest"}, "not-supported", "encryption"),
         ({"use_velero_backup": False, "volumes": "refuse"}, "contradicting-policy", "volumes"),
         ({"exclude_namespaces": ["web", "kube-system"]}, "contradicting-policy", "kube-system"),
         ({"exclude_namespaces": ["*"]}, "contradicting-policy", "'*'"),
