@@ -3,9 +3,9 @@
 import { h, s } from "./dom.js";
 import { table } from "./parts.js";
 
-const WIDTH = 360;
-const HEIGHT = 132;
-const INSET = { left: 46, right: 8, top: 10, bottom: 18 };
+const WIDTH = 440;
+const HEIGHT = 140;
+const INSET = { left: 52, right: 8, top: 10, bottom: 18 };
 const RIGHT = WIDTH - INSET.right;
 const BOTTOM = HEIGHT - INSET.bottom;
 const TICKS = 3;
@@ -117,13 +117,14 @@ export function areaChart({ title, headline, said, points, format, ends: [first,
 
 /** One block for each thing that went well or badly: `blocks` is `[{good, label}]`. */
 export function outcomeChart({ title, headline, said, blocks, ends: [first, last], figures }) {
-  const step = (RIGHT - 8) / Math.max(blocks.length, 12);
+  const step = (RIGHT - 8) / blocks.length;
+  const width = Math.min(step * 0.72, 26);
   const drawing = [
     blocks.map((block, index) => {
       const height = block.good ? BOTTOM - INSET.top - 30 : BOTTOM - INSET.top;
       return s(
         "rect",
-        { class: `column ${block.good ? "good" : "bad"}`, x: 8 + index * step, y: BOTTOM - height, width: step * 0.72, height, rx: 2 },
+        { class: `column ${block.good ? "good" : "bad"}`, x: 8 + (index + 0.5) * step - width / 2, y: BOTTOM - height, width, height, rx: 2 },
         s("title", {}, block.label),
       );
     }),

@@ -6,8 +6,8 @@ import { listen } from "./live.js";
 import { phasesOf, share, stepsOf } from "./phases.js";
 import { bytes, number, readable, seconds, typeWord } from "./words.js";
 
-const SIGNS = { succeeded: "✓", failed: "✕", running: "", waiting: "", skipped: "–" };
-const SAID = { succeeded: "done", failed: "failed", running: "running", waiting: "to come", skipped: "not needed" };
+const SIGNS = { succeeded: "✓", failed: "✕", running: "", waiting: "", skipped: "–", unreached: "" };
+const SAID = { succeeded: "done", failed: "failed", running: "running", waiting: "to come", skipped: "not needed", unreached: "not reached" };
 const PAGE = 1000;
 
 const followed = new Map();

@@ -3,7 +3,7 @@
 import { areaChart, barChart, lineChart, outcomeChart } from "./charts.js";
 import { h } from "./dom.js";
 import { empty } from "./parts.js";
-import { age, between, bytes, count, moment, seconds, typeWord } from "./words.js";
+import { between, bytes, count, moment, seconds, spanOf, typeWord } from "./words.js";
 
 const MOST_BARS = 24;
 const MOST_BLOCKS = 40;
@@ -93,11 +93,7 @@ function storage(made) {
     said: `${count(kept, "backup")} kept, ${bytes(points.at(-1).value)} in all`,
     points,
     format: bytes,
-    ends: [age(made[0].created_at), "now"],
+    ends: [spanOf([points[0].at, points.at(-1).at])[0], "now"],
     figures: [["When", "Kept"], points.toReversed().map((point) => [moment(point.at), bytes(point.value)])],
   });
-}
-
-function spanOf(times) {
-  return [age(times[0]), times.length > 1 ? age(times.at(-1)) : ""];
 }

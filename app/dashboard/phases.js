@@ -56,7 +56,8 @@ export function phasesOf(job, steps) {
   const last = phases.findLastIndex((entry) => entry.status !== "waiting");
   const ended = ["succeeded", "failed", "cancelled"].includes(job.status);
   phases.forEach((entry, index) => {
-    if (entry.status === "waiting" && (index < last || ended)) entry.status = "skipped";
+    if (entry.status === "waiting" && index < last) entry.status = "skipped";
+    if (entry.status === "waiting" && ended) entry.status = job.status === "succeeded" ? "skipped" : "unreached";
     // Between two steps of one phase nothing runs for a moment.
     if (entry.status === "succeeded" && index === last && !ended && known[index][1].length > entry.steps) entry.status = "running";
   });

@@ -5,8 +5,6 @@ import { h, swap } from "./dom.js";
 import { problemBox } from "./parts.js";
 import { count, readable } from "./words.js";
 
-const MOST_SHOWN = 8;
-
 /** An element that fills itself with the answer. */
 export function lossReport(instance) {
   const element = h("div", { class: "loss", role: "status", "aria-busy": "true" }, h("p", { class: "loading" }, "Looking; nothing is changed or woken …"));
@@ -45,11 +43,21 @@ function checkItem(check) {
   );
 }
 
+/** What is lost for one reason together: most of it is of one kind, and the odd one must not drown in it. */
 function lostList(lost, instance) {
-  const items = lost.map((entry) => h("li", {}, h("span", { class: "code" }, `${entry.kind} ${entry.name}`), h("span", { class: "hint" }, ` ${entry.reason}`)));
-  if (items.length <= MOST_SHOWN) return h("ul", { class: "lost-list" }, items);
+  const groups = new Map();
+  for (const entry of lost) {
+    const key = `${entry.kind}: ${entry.reason}`;
+    groups.set(key, [...(groups.get(key) ?? []), entry]);
+  }
+  return h("ul", { class: "lost-list" }, [...groups].map(([key, entries]) => h("li", {}, lostGroup(entries, `lost ${instance} ${key}`))));
+}
+
+function lostGroup(entries, key) {
+  const [{ kind, name, reason }] = entries;
+  if (entries.length === 1) return [h("span", { class: "code" }, `${kind} ${name}`), `: ${reason}`];
   return [
-    h("ul", { class: "lost-list" }, items.slice(0, MOST_SHOWN)),
-    h("details", { "data-key": `lost ${instance}` }, h("summary", {}, `${items.length - MOST_SHOWN} more`), h("ul", { class: "lost-list" }, items.slice(MOST_SHOWN))),
+    `${count(entries.length, kind)}: ${reason}`,
+    h("details", { "data-key": key }, h("summary", {}, "Which"), h("ul", { class: "lost-list" }, entries.map((entry) => h("li", { class: "code" }, entry.name)))),
   ];
 }

@@ -2,6 +2,8 @@
 
 const NUMBER = new Intl.NumberFormat("en");
 const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+const CLOCK = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
@@ -51,7 +53,7 @@ export function bytes(value) {
     scaled /= 1000;
     unit += 1;
   }
-  return `${unit === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1).replace(/\.0$/, "")} ${units[unit]}`;
 }
 
 export function seconds(value) {
@@ -73,6 +75,13 @@ export function age(time, now = Date.now()) {
     if (passed >= length) return RELATIVE.format(-Math.floor(passed / length), unit);
   }
   return "just now";
+}
+
+/** The ends of a span as short as tells them apart: clock times within a day, else dates. */
+export function spanOf(times) {
+  const [first, last] = [new Date(times[0]), new Date(times.at(-1))];
+  const format = last - first < 86_400_000 ? CLOCK : DAY;
+  return times.length > 1 ? [format.format(first), format.format(last)] : [format.format(first), ""];
 }
 
 export function moment(time) {

@@ -16,8 +16,8 @@ export function instanceView(name) {
   const load = async (signal) => {
     const [instance, { backups }, { jobs }, stats] = await Promise.all([
       get(path("instances", name), signal),
-      get(`${path("instances", name, "backups")}?limit=${HISTORY}`, signal),
-      get(`/jobs?instance=${encodeURIComponent(name)}&limit=${HISTORY}`, signal),
+      get(`${path("instances", name, "backups")}?page_size=${HISTORY}`, signal),
+      get(`/jobs?instance=${encodeURIComponent(name)}&page_size=${HISTORY}`, signal),
       get(path("instances", name, "stats"), signal),
     ]);
     return { instance, backups, jobs, stats };
@@ -33,7 +33,7 @@ function draw({ instance, backups, jobs, stats }) {
     instance.detail && h("p", { class: "hint" }, instance.detail),
     outstanding(instance),
     active && section("Going on now", h("p", {}, jobLink(active.id, `${typeWord(active.type)}, job ${active.id}`)), livePhases(active)),
-    section("Last proof", proofFigures(instance, backups), h("div", { class: "loss-row" }, lossButton(instance))),
+    section("Last proof", proofFigures(instance, backups, "Ended"), h("div", { class: "loss-row" }, lossButton(instance))),
     section("History", historyCharts(jobs, backups, stats)),
     section("Backups", backupsTable(backups)),
     section("Jobs", jobsTable("Jobs", jobs.slice(0, JOBS_SHOWN))),

@@ -18,8 +18,8 @@ export function instancesView() {
 }
 
 async function load(signal) {
-  const [{ instances }, { jobs }, stats] = await Promise.all([get("/instances", signal), get(`/jobs?limit=${HISTORY}`, signal), get("/stats", signal)]);
-  const backups = await Promise.all(instances.map(async ({ name }) => (await get(`${path("instances", name, "backups")}?limit=${HISTORY}`, signal)).backups));
+  const [{ instances }, { jobs }, stats] = await Promise.all([get("/instances", signal), get(`/jobs?page_size=${HISTORY}`, signal), get("/stats", signal)]);
+  const backups = await Promise.all(instances.map(async ({ name }) => (await get(`${path("instances", name, "backups")}?page_size=${HISTORY}`, signal)).backups));
   return { instances, jobs, stats, backups };
 }
 
@@ -56,13 +56,13 @@ function card(instance, backups, jobs) {
 }
 
 /** The last proof with its age and figures, for cards and for the instance's own page. */
-export function proofFigures(instance, backups) {
+export function proofFigures(instance, backups, label = "Last proof") {
   const proven = backups.find((backup) => backup.id === instance.last_proven_backup);
   if (!instance.last_proven_backup) return empty("No proven backup yet. The next stop makes one before anything is powered off.");
   return h(
     "dl",
     { class: "figures" },
-    figure("Last proof", instance.last_proven_at ? ago(instance.last_proven_at) : "unknown"),
+    figure(label, instance.last_proven_at ? ago(instance.last_proven_at) : "unknown"),
     figure("Objects", number(proven?.items)),
     figure("Size", bytes(proven?.size_bytes)),
     figure("Took", seconds(proven?.seconds)),

@@ -10,7 +10,7 @@ import { between, count, readable, seconds, typeWord } from "../words.js";
 const SHOWN = 50;
 
 export function jobsView() {
-  const load = (signal) => get(`/jobs?limit=${SHOWN}`, signal);
+  const load = (signal) => get(`/jobs?page_size=${SHOWN}`, signal);
   const draw = ({ jobs }) => [heading("Jobs"), jobsTable("Jobs", jobs)];
   return { title: "Jobs", section: "jobs", ages: true, load, draw };
 }

@@ -15,7 +15,7 @@ export function webhooksView() {
 
 async function load(signal) {
   const { webhooks } = await get("/webhooks", signal);
-  return Promise.all(webhooks.map(async (webhook) => ({ webhook, ...(await get(`${path("webhooks", webhook.id, "deliveries")}?limit=${SHOWN}`, signal)) })));
+  return Promise.all(webhooks.map(async (webhook) => ({ webhook, ...(await get(`${path("webhooks", webhook.id, "deliveries")}?page_size=${SHOWN}`, signal)) })));
 }
 
 function draw(receivers, refresh) {
