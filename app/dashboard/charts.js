@@ -55,7 +55,7 @@ function ends(first, last) {
   ];
 }
 
-/** Lines over the order of things: `series` is `[{name, points: [{at, value, label}]}]`, times in milliseconds. */
+/** Lines over the order of things: `series` is `[{name, points: [{at, value, label}]}]`, `at` their place in it. */
 export function lineChart({ title, headline, said, series, format, ends: [first, last], figures }) {
   const points = series.flatMap((entry) => entry.points);
   const times = points.map((point) => point.at);

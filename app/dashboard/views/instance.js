@@ -6,7 +6,7 @@ import { livePhases } from "../following.js";
 import { historyCharts } from "../history.js";
 import { ago, backupBadge, backupLink, crumbs, empty, heading, jobLink, section, stateBadge, table } from "../parts.js";
 import { bytes, number, seconds, typeWord } from "../words.js";
-import { actions, lossButton, outstanding, proofFigures } from "./instances.js";
+import { actions, lossButton, outstanding, proofFigures, protection } from "./instances.js";
 import { jobsTable } from "./jobs.js";
 
 const HISTORY = 100;
@@ -32,6 +32,7 @@ function draw({ instance, backups, jobs, stats }) {
     heading(instance.name, stateBadge(instance.state), h("div", { class: "actions" }, actions(instance))),
     instance.detail && h("p", { class: "hint" }, instance.detail),
     outstanding(instance),
+    protection(instance),
     active && section("Going on now", h("p", {}, jobLink(active.id, `${typeWord(active.type)}, job ${active.id}`)), livePhases(active)),
     section("Last proof", proofFigures(instance, backups, "Ended"), h("div", { class: "loss-row" }, lossButton(instance))),
     section("History", historyCharts(jobs, backups, stats)),

@@ -49,6 +49,7 @@ function card(instance, backups, jobs) {
     h("header", {}, h("h2", { id }, h("a", { href: `#${path("instances", instance.name)}`, "data-key": id }, instance.name)), stateBadge(instance.state)),
     instance.detail && h("p", { class: "hint" }, instance.detail),
     outstanding(instance),
+    protection(instance),
     proofFigures(instance, backups),
     active && [h("p", { class: "hint" }, jobLink(active.id, `${typeWord(active.type)} goes on`)), livePhases(active)],
     h("footer", {}, actions(instance), lossButton(instance)),
@@ -69,6 +70,14 @@ export function proofFigures(instance, backups, label = "Last proof") {
     figure("Storage", bytes(instance.storage_bytes)),
     h("div", { class: "wide" }, h("dt", {}, "Backup"), h("dd", {}, backupLink(instance.name, instance.last_proven_backup))),
   );
+}
+
+/** Whether a proven backup holds what was powered off. */
+export function protection(instance) {
+  if (instance.state !== "stopped") return null;
+  return instance.stopped_with
+    ? h("p", { class: "verdict good" }, "Protected: a proven backup holds the state that was powered off.")
+    : h("p", { class: "verdict bad" }, "Unprotected: no proven stop turned it off.");
 }
 
 /** A restore that is due, with the ways out as the service names them. */
