@@ -2,6 +2,8 @@
 
 const TOKEN = "kecs-state-token";
 const RECONNECT_MS = 1000;
+/** An answer that has not come by then never will: the machine has slept, or the service hangs. */
+const ANSWER_MS = 30_000;
 
 /** An RFC 9457 problem document; `document` has `title`, `detail`, `remedy`, `code`. */
 export class Problem extends Error {
@@ -42,7 +44,7 @@ async function send(method, path, { body, headers = {}, signal } = {}) {
     try {
       response = await fetch(path, { method, headers: sent, signal, body: body === undefined ? undefined : JSON.stringify(body) });
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (error.name === "AbortError") throw error;
       throw new Unreachable(String(error));
     }
     if (response.ok) return response;
@@ -60,7 +62,8 @@ async function problemOf(response) {
 }
 
 export async function get(path, signal) {
-  return (await send("GET", path, { signal })).json();
+  const late = AbortSignal.timeout(ANSWER_MS);
+  return (await send("GET", path, { signal: signal ? AbortSignal.any([signal, late]) : late })).json();
 }
 
 export async function post(path, body) {

@@ -26,7 +26,9 @@ export function livePhases(job) {
 class Following {
   constructor(job) {
     this.job = job;
-    this.events = [];
+    // By id: the stream may be ahead of what is still being read.
+    this.events = new Map();
+    this.read = 0;
     this.element = h("div", { class: "live" });
     this.stop = listen((event) => (event === null ? this.catchUp() : this.hear(event)));
     this.catchUp();
@@ -41,11 +43,12 @@ class Following {
   /** Reads what has happened so far; the stream tells only of what comes. */
   async catchUp() {
     try {
-      for (let page = [null]; page.length; ) {
-        page = await get(`${path("jobs", this.job.id, "events")}?after=${this.events.at(-1)?.id ?? 0}`);
+      let page;
+      do {
+        page = await get(`${path("jobs", this.job.id, "events")}?after=${this.read}`);
         page.forEach((event) => this.take(event));
-        if (page.length < PAGE) break;
-      }
+        this.read = page.at(-1)?.id ?? this.read;
+      } while (page.length === PAGE);
     } catch {
       return; // asked for again when the stream begins anew
     }
@@ -59,8 +62,7 @@ class Following {
   }
 
   take(event) {
-    if (event.id <= (this.events.at(-1)?.id ?? 0)) return;
-    this.events.push(event);
+    this.events.set(event.id, event);
     const ended = /^job\.(succeeded|failed|cancelled)$/.exec(event.type);
     if (ended) {
       this.job = { ...this.job, status: ended[1] };
@@ -69,7 +71,7 @@ class Following {
   }
 
   draw() {
-    const steps = stepsOf(this.events);
+    const steps = stepsOf([...this.events.values()].sort((one, other) => one.id - other.id));
     const phases = phasesOf(this.job, steps);
     const now = phases.find((phase) => phase.status === "running");
     swap(

@@ -1,6 +1,6 @@
 """What people do with the dashboard, in Chromium, on a sandbox instance."""
 
-import json
+from statistics import median
 
 import pytest
 from playwright.async_api import expect
@@ -96,8 +96,10 @@ async def test_a_backup_shows_its_proof_and_contents(dashboard: Dashboard, produ
     contents = (await product.service.client.get(f"/instances/{NAME}/backups/{backup['id']}/contents")).json()
     await dashboard.open(f"/instances/{NAME}/backups/{backup['id']}")
     await expect(dashboard.page.get_by_text("Canary found on this machine's disk")).to_be_visible()
-    await dashboard.page.locator("summary", has_text="Deployment").first.click()
-    await expect(dashboard.page.get_by_text(contents["apps/v1/Deployment"][0], exact=True)).to_be_visible()
+    kind = dashboard.page.locator(".kinds details", has_text="Deployment")
+    await kind.locator("summary").click()
+    names = kind.get_by_role("listitem")
+    await expect(names).to_have_text(contents["apps/v1/Deployment"])
 
 
 async def test_history_is_drawn_with_its_figures(dashboard: Dashboard) -> None:
@@ -124,13 +126,14 @@ async def test_what_the_service_says_is_text_and_never_markup(dashboard: Dashboa
         await product.service.client.delete(f"/webhooks/{made['id']}")
 
 
-async def test_the_first_paint_is_measured(dashboard: Dashboard) -> None:
+async def test_the_first_paint_is_measured(dashboard: Dashboard, capsys: pytest.CaptureFixture[str]) -> None:
     """Printed beside the goal of 500 ms: machines are shared, so no time is asserted."""
-    await dashboard.open()
-    script = "() => performance.getEntriesByType('paint').map(({name, startTime}) => [name, Math.round(startTime)])"
-    paints = dict(await dashboard.page.evaluate(script))
-    transferred = "() => performance.getEntriesByType('resource').map(({name, encodedBodySize}) => [name, encodedBodySize])"
-    loaded = await dashboard.page.evaluate(transferred)
-    assert {"first-paint", "first-contentful-paint"} <= set(paints)
-    assert all(name.startswith(dashboard.url) for name, _ in loaded)
-    print("paint in ms (goal 500):", json.dumps(paints))  # noqa: T201 - shown with -rP
+    paints, loaded = [], []
+    for _ in range(5):
+        await dashboard.page.goto("about:blank")
+        await dashboard.open()
+        paints.append(await dashboard.page.evaluate("() => performance.getEntriesByName('first-paint')[0].startTime"))
+        loaded = await dashboard.page.evaluate("() => performance.getEntriesByType('resource').map(({name}) => name)")
+    with capsys.disabled():
+        print(f"\nfirst paint, median of {len(paints)}: {median(paints):.0f} ms (goal 500)")  # noqa: T201 - a figure
+    assert [name for name in loaded if not name.startswith(dashboard.url)] == []
