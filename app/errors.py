@@ -50,6 +50,10 @@ class TemporaryError(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class VolumesNotSaved(ServiceError):
+    code, status, title = "volumes-not-saved", 409, "Volumes would not be saved"
+
+
 class InvalidInstanceName(ServiceError):
     code, status, title = "invalid-instance-name", 422, "Invalid instance name"
 
@@ -124,6 +128,18 @@ class StorageNotOnHost(ServiceError):
 
 class StorageMoved(ServiceError):
     code, status, title = "storage-moved", 409, "The backup storage has moved"
+
+
+class EncryptionKeyUnusable(ServiceError):
+    code, status, title = "encryption-key-unusable", 409, "The encryption key is missing or another one"
+
+
+class ExternalStoreNotConfigured(ServiceError):
+    code, status, title = "external-store-not-configured", 409, "The settings do not lead to the external store"
+
+
+class StoreNotReachedFromCluster(TemporaryError):
+    code, status, title = "store-not-reached-from-cluster", 503, "The cluster cannot use the store"
 
 
 class InsufficientStorage(ServiceError):

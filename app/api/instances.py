@@ -11,16 +11,19 @@ from app.api.replay import refuse_key
 from app.api.schemas import InstanceList, JobView
 from app.errors import (
     BackupNotFound,
+    ExternalStoreNotConfigured,
     InstanceNotRunning,
     NoRestoreOutstanding,
     OperationInProgress,
     RestoreOutstanding,
     VeleroBackupRequired,
 )
+from app.host.files import HostDirectoryError
 from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
     InstanceView,
+    MoveStorageRequest,
     PreflightView,
     RestoreRequest,
     StartRequest,
@@ -80,6 +83,19 @@ async def restore_instance(
 ) -> JobView:
     """Restore a backup, or a part of it, into the running instance."""
     return await answer.to(lambda operations: operations.submit_restore(name, body))
+
+
+@router.post(
+    "/instances/{name}/move-storage",
+    **operation_with_body(ExternalStoreNotConfigured, InstanceNotRunning, HostDirectoryError),
+)
+async def move_storage(
+    name: str,
+    answer: Accepted,
+    body: Annotated[MoveStorageRequest, Body(default_factory=MoveStorageRequest)],
+) -> JobView:
+    """Copy the proven backups into the external store, or back; prove them there, and use that store from then on."""
+    return await answer.to(lambda operations: operations.submit_move(name, body))
 
 
 @router.post(

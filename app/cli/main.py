@@ -48,6 +48,7 @@ for command in (
     backups.unpin,
     backups.delete,
     operations.stack,
+    operations.move_storage,
     service.stats,
     service.audit,
     service.version,

@@ -67,6 +67,8 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield from proof_lines(result["proof"], job["finished_at"])
     if result.get("s3_url"):
         yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
+    if result.get("target"):
+        yield from _move_lines(result)
     if result.get("restored"):
         yield from _restored_lines(result["restored"])
     if result.get("restore_outstanding"):
@@ -76,6 +78,14 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
     yield from _listed("not saved", left_out)
     yield from _listed("pruned", result.get("pruned", []))
+
+
+def _move_lines(result: Document) -> Iterator[str]:
+    yield f"backups lie  in {result['target']}"
+    yield from _listed("moved", result["moved"])
+    yield from _listed("left behind, not proven", result["left_behind"])
+    if result["note"]:
+        yield f"note         {result['note']}"
 
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
@@ -92,6 +102,11 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     yield f"             canary on the host's disk: {proof['canary']}" + (
         f"; age {age:.1f} s" if age is not None else ""
     )
+    if proof.get("volumes_saved"):
+        yield (
+            f"             volumes: {proof['volumes_saved']} saved with {size(proof['volumes_size_bytes'])}, "
+            f"of which {size(proof['volumes_uploaded_bytes'])} were new"
+        )
     for name, digest in sorted(proof.get("sha256", {}).items()):
         yield f"             sha256 {digest[:16]}…  {name}"
 
@@ -102,6 +117,10 @@ def _restored_lines(restored: Document) -> Iterator[str]:
         yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
     else:
         yield from _compared_lines(restored, comparison)
+    back = [each for each in restored.get("volumes", []) if each["outcome"] == "restored"]
+    yield from _listed(
+        "volumes with their data", [f"{each['namespace']}/{each['pod']}:{each['volume']}" for each in back]
+    )
     yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
     yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
     yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))

@@ -55,6 +55,27 @@ class StorageRecord(BaseModel):
     host_path: str
 
 
+class EncryptionRecord(BaseModel):
+    """Which key encrypts the backups: its id and a fingerprint, never the key."""
+
+    key_id: str
+    fingerprint: str
+    whole: bool = False
+    """Whether nothing lies in the store that was put there in clear."""
+
+
+class ExternalRecord(BaseModel):
+    """Which part of which external store holds the backups; how to get in is the settings' business."""
+
+    endpoint: str
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        """For people: the address of that part."""
+        return f"{self.endpoint}/{self.bucket}/{self.prefix}"
+
+
 class InstanceConfig(BaseModel):
     """The record. Keys this version does not know are kept as they are."""
 
@@ -77,7 +98,12 @@ class InstanceConfig(BaseModel):
     """A backup whose state is due; until it is restored or given up, nothing is backed up or pruned."""
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
-    storage: StorageRecord | None = None
+    volumes_maintained_at: datetime | None = None
+    """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
+    storage: StorageRecord | ExternalRecord | None = None
+    """Where the backups lie; what the settings say later does not change it, only ``move-storage`` does."""
+    encryption: EncryptionRecord | None = None
+    """Set once anything was encrypted; from then on the store cannot do without that key."""
     policy: Policy = Policy()
 
     def powered_by_nobody_since(self, off_epoch: str | None) -> bool:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from app.velero.volumes import PodVolume
+
 
 class Frozen(BaseModel):
     """Base of everything here: immutable, survives JSON."""
@@ -61,6 +63,7 @@ class Finding(Frozen):
         "results",
         "volumes",
         "canary",
+        "clear",
         "hash",
         "missing",
     ]
@@ -76,6 +79,8 @@ class CanaryResult(Frozen):
     path: str = ""
     how: str = ""
     """``object file`` (MinIO's file of that key) or ``volume file``; for ``not-found``, what hindered the search."""
+    encrypted: bool = False
+    """Whether the file is the canary's and holds its content in another form than it was put in."""
 
 
 class Proof(BaseModel):
@@ -104,3 +109,5 @@ class Proof(BaseModel):
     warnings: int = 0
     """Warnings in Velero's results; they never make a backup bad by themselves."""
     not_saved: list[str] = []
+    volumes: list[PodVolume] = []
+    """Every volume of a running pod and what became of it; saved ones with their bytes."""

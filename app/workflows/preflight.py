@@ -5,19 +5,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
+from app.host.config import ExternalRecord, StorageRecord
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
 from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
+from app.storage.errors import ObjectStoreUnavailable
+from app.storage.ownership import refuse_foreign
 from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
 from app.velero.scope import Scope
+from app.velero.volumes import ClusterVolumes, list_volumes
+from app.workflows.encryption import refuse_lost_key
 from app.workflows.identity import outstanding_error
 from app.workflows.outcomes import Preparation
 from app.workflows.requests import NotSaved, PreflightCheck, PreflightView, ScopeOptions
+from app.workflows.volumes import check_volumes, refuse_lost_volumes, volumes_mode, volumes_not_saved
 from app.workflows.world import InstanceSession
 
 POLL_SECONDS = 0.5
+#: An external store is asked for so long while somebody waits.
+STORE_SECONDS = 20
 
 
 async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Preparation:
@@ -26,8 +34,10 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     Raises where a backup would be worth nothing or must not be made; leaves out, and lists, what is being deleted.
     """
     await check_storage(session)
+    refuse_lost_key(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
+    mode = volumes_mode(session, options)
     excluded = [*options.exclude_namespaces, *(entry.name for entry in not_saved if entry.kind == "namespace")]
     scope = Scope(
         namespaces=options.include_namespaces or None,
@@ -36,15 +46,27 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
         selector=options.selector,
         partial=options.narrow,
         velero_namespace=session.settings.stack.namespace,
+        volumes=mode == "file-system",
     )
-    return Preparation(scope=scope, not_saved=not_saved)
+    volumes = await list_volumes(kube, session.settings.stack, scope)
+    if mode == "refuse":
+        refuse_lost_volumes(session.instance, volumes)
+    return Preparation(scope=scope, not_saved=[*not_saved, *volumes_not_saved(volumes)], volumes=volumes.volumes)
 
 
 async def check_storage(session: InstanceSession) -> None:
-    """Refuse a storage directory that is not on the host, and a disk that is nearly full."""
+    """Refuse a storage directory that is not on the host, a disk that is nearly full, an external store of no use."""
+    external = session.external()
+    if external is not None:
+        await check_external(session, external)
+        return
     mounts = await session.world.clusters.mounts(session.instance)
-    record = storage_paths(session.directory, mounts)
-    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes
+    require_space(session, storage_paths(session.directory, mounts))
+
+
+def require_space(session: InstanceSession, record: StorageRecord, *, more: int = 0) -> None:
+    """Refuse a disk without the room a backup needs, and ``more`` bytes."""
+    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes + more
     if free < needed:
         raise InsufficientStorage(
             f"{record.host_path} has {free:,} bytes free; a backup needs {needed:,}",
@@ -52,6 +74,21 @@ async def check_storage(session: InstanceSession) -> None:
             free_bytes=free,
             needed_bytes=needed,
         )
+
+
+async def check_external(session: InstanceSession, place: ExternalRecord) -> None:
+    """Refuse a store that does not answer, a bucket that is not there, and a part of it that is somebody else's."""
+    config = session.directory.load_config()
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            store = await session.external_objects(place)
+            await store.require_bucket()
+            await refuse_foreign(store, config.instance_id if config else None, str(place))
+    except TimeoutError:
+        raise ObjectStoreUnavailable(
+            f"{place.endpoint} has not answered within {STORE_SECONDS} s",
+            remedy="Look at the store and the way to it, then try again.",
+        ) from None
 
 
 async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> list[NotSaved]:
@@ -67,7 +104,7 @@ async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> lis
 
 
 async def _acceptable(session: InstanceSession, kube: KubeClient) -> list[ClusterFinding]:
-    findings = await inspect_cluster(kube, session.settings.stack)
+    findings = await inspect_cluster(kube, session.settings.stack, minio=session.external() is None)
     for finding in findings:
         if finding.error is not None:
             raise finding.error
@@ -86,13 +123,17 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
     """The preflight as a view: every check with its outcome, without changing anything."""
     checks = await check_host(session, status)
     not_saved: list[NotSaved] = []
+    volumes = ClusterVolumes()
     objects = None
     if status.state is PowerState.RUNNING:
         kube = await session.kube()
-        findings = await inspect_cluster(kube, session.settings.stack)
+        findings = await inspect_cluster(kube, session.settings.stack, minio=uses_minio(session))
         checks += checks_of(findings)
-        not_saved = _not_saved(findings)
-        scope = Scope(velero_namespace=session.settings.stack.namespace)
+        mode = volumes_mode(session)
+        scope = Scope(velero_namespace=session.settings.stack.namespace, volumes=mode == "file-system")
+        volumes = await list_volumes(kube, session.settings.stack, scope)
+        checks.append(check_volumes(session.instance, mode, volumes))
+        not_saved = [*_not_saved(findings), *volumes_not_saved(volumes)]
         objects = len((await take_inventory(kube, scope)).items)
     return PreflightView(
         instance_name=session.instance,
@@ -100,13 +141,19 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
         would_stop=all(check.outcome != "refused" for check in checks),
         checks=checks,
         not_saved=not_saved,
+        volumes=volumes.volumes,
         objects=objects,
     )
 
 
 async def check_host(session: InstanceSession, status: ClusterStatus) -> list[PreflightCheck]:
     """What can be seen without the cluster's API."""
-    return [_state_check(status), _outstanding_check(session), await _storage_check(session)]
+    return [
+        _state_check(status),
+        _outstanding_check(session),
+        await _storage_check(session),
+        *_encryption_checks(session),
+    ]
 
 
 def checks_of(findings: Iterable[ClusterFinding]) -> list[PreflightCheck]:
@@ -141,7 +188,26 @@ async def _storage_check(session: InstanceSession) -> PreflightCheck:
         await check_storage(session)
     except ServiceError as error:
         return refused("storage", error)
-    return PreflightCheck(name="storage", outcome="ok")
+    external = session.external()
+    return PreflightCheck(name="storage", outcome="ok", detail=f"external: {external}" if external else "")
+
+
+def uses_minio(session: InstanceSession) -> bool:
+    """Whether backups go to MinIO in the cluster; settings that contradict the record are the storage check's word."""
+    try:
+        return session.external() is None
+    except ServiceError:
+        return False
+
+
+def _encryption_checks(session: InstanceSession) -> list[PreflightCheck]:
+    """Whether the key is there, where anything is encrypted or to be."""
+    try:
+        refuse_lost_key(session)
+        wanted = session.rules().encryption == "at-rest"
+    except ServiceError as error:
+        return [refused("encryption", error)]
+    return [PreflightCheck(name="encryption", outcome="ok", detail="at rest")] if wanted else []
 
 
 def refused(name: str, error: ServiceError) -> PreflightCheck:

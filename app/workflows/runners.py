@@ -8,11 +8,13 @@ from pydantic import BaseModel
 from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
+from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
+    MoveStorageRequest,
     RestoreRequest,
     StartRequest,
     StopRequest,
@@ -45,6 +47,7 @@ async def back_up_instance(request: BackupRequest, session: InstanceSession, jou
         scope="full" if backup.scope.full else "partial",
         proof=backup.proof,
         not_saved=backup.not_saved,
+        volumes=backup.volumes,
         pruned=backup.pruned,
     )
 
@@ -78,6 +81,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "restore": runner(RestoreRequest, restore_instance),
         "validate": runner(ValidateJob, validate_backup),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
+        "move-storage": runner(MoveStorageRequest, move_storage),
         "stack-wake": wake,
         "stack-sleep": sleep,
     }

@@ -37,11 +37,15 @@ def _real(state_dir: Path) -> Instance:
     return RealInstance(state_dir)
 
 
+#: The world of real components, for tests of what no other world has.
+REAL = pytest.param(_real, id="real", marks=[pytest.mark.real, pytest.mark.timeout(300)])
+
+
 @pytest.fixture(
     params=[
         pytest.param(SandboxInstance, id="sandbox"),
         pytest.param(K3dInstance, id="k3d"),
-        pytest.param(_real, id="real", marks=[pytest.mark.real, pytest.mark.timeout(300)]),
+        REAL,
     ]
 )
 def products(request: pytest.FixtureRequest, tmp_path: Path) -> Products:

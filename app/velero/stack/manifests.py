@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.settings import StackSettings
+from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
+from app.velero.repositories import NEVER
 
 VELERO = "velero"
 MINIO = "minio"
@@ -19,6 +21,8 @@ MINIO_PORT = 9000
 CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
+ENCRYPTION_KEY = "MINIO_KMS_SECRET_KEY"
+EXTERNAL_SECRET = "external-store-credentials"  # noqa: S105 - the name of a Secret
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
 MINIO_POD_LABELS = LABELS | {"app": MINIO}
@@ -33,9 +37,20 @@ SERVER_ARGUMENTS = [
     "--client-qps=1000",
     "--client-burst=2000",
     "--disable-controllers=gc,schedule",
+    # Jobs of ours ask for the maintenance of repositories, see ``app.velero.repositories``.
+    f"--default-repo-maintain-frequency={NEVER}",
 ]
 
 Manifest = dict[str, Any]
+
+#: The user of Velero's image, whose name (cnb) a kubelet cannot tell from root's, and a home that it may write into.
+USER, HOME = 1002, "/home/cnb"
+#: Of every container: what it writes, it writes into volumes.
+CONFINED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,25 @@ class MinioPlace:
     node_path: str
     uid: int
     gid: int
+    encryption: StoreEncryption | None = None
+    """The key of a store that holds, or is to hold, encrypted objects."""
+
+
+@dataclass(frozen=True)
+class ExternalPlace:
+    """A store outside of the cluster as Velero reaches it; ``public_url`` is for people, if theirs is another.
+
+    ``authority`` is the PEM text behind its certificate, empty for the system's.
+    """
+
+    url: str
+    public_url: str
+    bucket: str
+    prefix: str
+    region: str
+    path_style: bool
+    authority: bytes
+    credentials: S3Credentials
 
 
 def namespace_manifest(settings: StackSettings) -> Manifest:
@@ -60,37 +94,32 @@ def namespace_manifest(settings: StackSettings) -> Manifest:
 
 def service_account_manifest(settings: StackSettings) -> Manifest:
     """The identity of Velero's server."""
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": stack_metadata(settings, VELERO)}
 
 
-def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
-    """Velero may do everything: it restores whatever a cluster can hold."""
-    name = VELERO if settings.namespace == VELERO else f"velero-{settings.namespace}"
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name, "labels": LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": VELERO, "namespace": settings.namespace}],
+def credentials_manifest(
+    settings: StackSettings, credentials: S3Credentials, encryption: StoreEncryption | None = None
+) -> Manifest:
+    """MinIO's root keys, as MinIO's environment and as the AWS file Velero reads; and the key it encrypts with."""
+    values = {
+        CREDENTIALS_KEY: _cloud(credentials),
+        "MINIO_ROOT_USER": credentials.access_key,
+        "MINIO_ROOT_PASSWORD": credentials.secret_key,
     }
+    return _secret(settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {}))
 
 
-def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
-    """MinIO's root keys: as MinIO's environment and as the AWS file Velero reads."""
-    cloud = (
+def external_credentials_manifest(settings: StackSettings, place: ExternalPlace) -> Manifest:
+    """The keys of an external store, which the location names: Velero reads them anew whenever it goes there."""
+    return _secret(settings, EXTERNAL_SECRET, {CREDENTIALS_KEY: _cloud(place.credentials)})
+
+
+def _cloud(credentials: S3Credentials) -> str:
+    return (
         "[default]\n"
         f"aws_access_key_id={credentials.access_key}\n"
         f"aws_secret_access_key={credentials.secret_key}\n"
     )  # fmt: skip
-    return _secret(
-        settings,
-        CREDENTIALS_SECRET,
-        {
-            CREDENTIALS_KEY: cloud,
-            "MINIO_ROOT_USER": credentials.access_key,
-            "MINIO_ROOT_PASSWORD": credentials.secret_key,
-        },
-    )
 
 
 def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:
@@ -103,11 +132,25 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "type": "ClusterIP",
             "selector": {"app": MINIO},
             "ports": [{"name": "s3", "port": MINIO_PORT, "targetPort": MINIO_PORT, "protocol": "TCP"}],
+        },
+    }
+
+
+def network_policy_manifest(settings: StackSettings) -> Manifest:
+    """Only pods of Velero's namespace reach MinIO; a port-forward comes from the node itself and is never filtered."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
+        "spec": {
+            "podSelector": {"matchLabels": {"app": MINIO}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": MINIO_PORT, "protocol": "TCP"}]}],
         },
     }
 
@@ -117,14 +160,23 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
     pod = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {"runAsUser": place.uid, "runAsGroup": place.gid},
-        "containers": [_minio_container(settings)],
-        "volumes": [{"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}}],
+        "securityContext": {
+            "runAsUser": place.uid,
+            "runAsGroup": place.gid,
+            # A directory that belongs to root can only be written by root.
+            "runAsNonRoot": place.uid != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_minio_container(settings, place.encryption)],
+        "volumes": [
+            {"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}},
+            {"name": "scratch", "emptyDir": {}},
+        ],
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "serviceName": MINIO,
             "replicas": replicas,
@@ -134,18 +186,19 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
     }
 
 
-def _minio_container(settings: StackSettings) -> Manifest:
+def _minio_container(settings: StackSettings, encryption: StoreEncryption | None) -> Manifest:
     """No ``command``, so that forks whose binary has another name work too."""
     return {
         "name": MINIO,
         "image": settings.images.minio,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["server", "/data", "--address", f":{MINIO_PORT}"],
+        "args": ["server", "/data", "--address", f":{MINIO_PORT}", "--certs-dir", "/tmp/certs"],  # noqa: S108 - its own
         "env": [
             _from_secret("MINIO_ROOT_USER"),
             _from_secret("MINIO_ROOT_PASSWORD"),
             {"name": "MINIO_BROWSER", "value": "off"},
             {"name": "MINIO_UPDATE", "value": "off"},
+            *(_encryption_variables(encryption) if encryption else ()),
         ],
         "ports": [{"name": "s3", "containerPort": MINIO_PORT, "protocol": "TCP"}],
         "readinessProbe": {
@@ -154,16 +207,25 @@ def _minio_container(settings: StackSettings) -> Manifest:
             "failureThreshold": 3,
         },
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "securityContext": CONFINED,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
     }
 
 
+def _encryption_variables(encryption: StoreEncryption) -> list[Manifest]:
+    """The key alone lets MinIO read what is encrypted; the other has it encrypt whatever anybody puts, kopia's too."""
+    everything = "on" if encryption.everything else "off"
+    return [_from_secret(ENCRYPTION_KEY), {"name": "MINIO_KMS_AUTO_ENCRYPTION", "value": everything}]
+
+
 def velero_manifest(
-    settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
+    settings: StackSettings, *, minio_cluster_ip: str | None, woken_by: str = "job", replicas: int = 1
 ) -> Manifest:
-    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
-    metadata = _metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
+    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment.
+
+    Without ``minio_cluster_ip`` its store lies elsewhere, under a name that is looked up.
+    """
+    metadata = stack_metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -180,39 +242,54 @@ def velero_manifest(
     }
 
 
-def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
+def _velero_pod(settings: StackSettings, minio_cluster_ip: str | None) -> Manifest:
+    # MinIO's name without cluster DNS, which may come up later than everything else.
+    aliases = [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}] if minio_cluster_ip else []
     return {
         "serviceAccountName": VELERO,
         "terminationGracePeriodSeconds": 10,
-        # MinIO's name without cluster DNS, which may come up later than everything else.
-        "hostAliases": [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}],
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
+        "hostAliases": aliases,
         "initContainers": [
             {
                 "name": "velero-plugin-for-aws",
                 "image": settings.images.velero_plugin,
                 "imagePullPolicy": "IfNotPresent",
-                "securityContext": {"allowPrivilegeEscalation": False},
+                "securityContext": CONFINED,
                 "volumeMounts": [{"name": "plugins", "mountPath": "/target"}],
             }
         ],
         "containers": [_velero_container(settings)],
         "volumes": [
+            {"name": "home", "emptyDir": {}},
+            {"name": "temporary", "emptyDir": {}},
             {"name": "plugins", "emptyDir": {}},
             {"name": "scratch", "emptyDir": {}},
-            {
-                "name": "cloud-credentials",
-                "secret": {
-                    "secretName": CREDENTIALS_SECRET,
-                    "defaultMode": 0o444,
-                    "items": [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}],
-                },
-            },
+            credentials_volume(),
         ],
     }
 
 
+def credentials_volume() -> Manifest:
+    """The AWS file, for whoever of Velero's programs reads or writes the bucket."""
+    items = [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}]
+    secret = {"secretName": CREDENTIALS_SECRET, "defaultMode": 0o444, "items": items}
+    return {"name": "cloud-credentials", "secret": secret}
+
+
+def velero_environment() -> list[Manifest]:
+    """What Velero's programs need to know; the AWS variables keep the SDK from adding checksums that S3-compatible
+    stores take for content."""
+    return [
+        {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+        {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
+        {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
+        {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
+    ]
+
+
 def _velero_container(settings: StackSettings) -> Manifest:
-    """The AWS variables keep the SDK from adding checksums that S3-compatible stores take for content."""
     return {
         "name": VELERO,
         "image": settings.images.velero,
@@ -220,17 +297,16 @@ def _velero_container(settings: StackSettings) -> Manifest:
         "command": ["/velero"],
         "args": SERVER_ARGUMENTS,
         "env": [
-            {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-            {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+            *velero_environment(),
+            {"name": "HOME", "value": HOME},
             {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
-            {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
-            {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
-            {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
         ],
         "ports": [{"name": "metrics", "containerPort": 8085}],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONFINED,
         "volumeMounts": [
+            {"name": "home", "mountPath": HOME},
+            {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - its own
             {"name": "plugins", "mountPath": "/plugins"},
             {"name": "scratch", "mountPath": "/scratch"},
             {"name": "cloud-credentials", "mountPath": "/credentials"},
@@ -238,30 +314,55 @@ def _velero_container(settings: StackSettings) -> Manifest:
     }
 
 
-def storage_location_manifest(settings: StackSettings) -> Manifest:
+def storage_location_manifest(settings: StackSettings, encryption: StoreEncryption | None = None) -> Manifest:
     """Where Velero keeps backups, in our own stack."""
-    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}")
+    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}", encryption)
 
 
-def adopted_location_manifest(settings: StackSettings, name: str, minio_cluster_ip: str) -> Manifest:
+def adopted_location_manifest(
+    settings: StackSettings, name: str, minio_cluster_ip: str, encryption: StoreEncryption | None = None
+) -> Manifest:
     """The same beside a Velero of somebody else: not the default, with credentials of its own."""
-    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}")
+    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}", encryption)
     manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
     return manifest
 
 
-def _location(settings: StackSettings, name: str, url: str) -> Manifest:
+def external_location_manifest(settings: StackSettings, name: str, place: ExternalPlace) -> Manifest:
+    """Where Velero keeps backups outside of the cluster; the default only under our own location's name."""
+    manifest = _location(settings, name, place.url)
+    storage: Manifest = {"bucket": place.bucket, "prefix": place.prefix}
+    if place.authority:
+        storage["caCert"] = base64.b64encode(place.authority).decode()
+    config = {
+        "region": place.region,
+        "s3Url": place.url,
+        "s3ForcePathStyle": str(place.path_style).lower(),
+        "checksumAlgorithm": "",
+    }
+    manifest["spec"] |= {
+        "default": name == "default",
+        "objectStorage": storage,
+        "config": config | ({"publicUrl": place.public_url} if place.public_url else {}),
+        "credential": {"name": EXTERNAL_SECRET, "key": CREDENTIALS_KEY},
+    }
+    return manifest
+
+
+def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None = None) -> Manifest:
+    """A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake."""
+    asked = {"serverSideEncryption": "AES256"} if encryption and encryption.everything else {}
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
         "kind": BACKUP_STORAGE_LOCATIONS.kind,
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "provider": "aws",
             "default": True,
             "accessMode": "ReadWrite",
             "validationFrequency": VALIDATION_FREQUENCY,
             "objectStorage": {"bucket": settings.bucket},
-            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""},
+            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""} | asked,
         },
     }
 
@@ -271,7 +372,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "restartPolicy": "Never",
             "serviceAccountName": VELERO,
@@ -283,7 +384,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/velero"],
                     "args": ["install", "--crds-only", "--dry-run", "-o", "json"],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": CONFINED,
                 }
             ],
         },
@@ -295,7 +396,8 @@ def minio_host(settings: StackSettings) -> str:
     return f"{MINIO}.{settings.namespace}.svc"
 
 
-def _metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+def stack_metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """Metadata of an object of the stack."""
     return {"name": name, "namespace": settings.namespace, "labels": LABELS | dict(labels or {})}
 
 
@@ -304,7 +406,7 @@ def _secret(settings: StackSettings, name: str, values: Mapping[str, str]) -> Ma
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
     }
 
