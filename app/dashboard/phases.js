@@ -4,27 +4,33 @@ import { between, readable } from "./words.js";
 
 const BACKING_UP = [
   ["Check", ["choose-for-stop", "identify-cluster", "prepare-scope"]],
-  ["List and wake", ["take-inventory", "wake-stack"]],
+  ["List and wake", ["take-inventory", "wake-stack", "start-node-agent", "maintain-repositories"]],
   ["Back up", ["choose-backup-name", "create-backup", "wait-for-backup"]],
   ["Prove", ["prove-backup", "prune-backups"]],
 ];
 const BRINGING_BACK = [
   ["Identify", ["choose-for-start", "identify-and-decide", "list-other-backups"]],
-  ["Wake", ["wake-stack", "choose-backup", "name-restores"]],
+  ["Wake", ["wake-stack", "choose-backup", "prepare-volumes", "name-restores"]],
   [
     "Bring back",
     [
       "look-for-missing", "hold-kecs-server", "remove-ended-tasks", "restore-everything", "update-poorer-deployments",
-      "release-kecs-server", "restore-missing", "restore-selection", "restore-volumes",
+      "release-kecs-server", "restore-missing", "restore-selection",
     ],
   ],
   ["Wait for workloads", ["wait-for-workloads", "restore-webhooks"]],
-  ["Compare", ["compare-content", "compare-selection", "settle-outstanding"]],
+  [
+    "Compare",
+    [
+      "list-restored-volumes", "compare-content", "compare-selection", "settle-outstanding", "list-rerun-tasks",
+      "list-tasks-not-run", "list-duplicate-tasks",
+    ],
+  ],
 ];
 const PHASES = {
   stop: [...BACKING_UP, ["Power off", ["sleep-stack", "list-changes-since-backup", "power-off", "verify-off"]]],
   backup: BACKING_UP,
-  start: [["Power on", ["read-power", "note-restore-pending", "power-on", "wait-for-api"]], ...BRINGING_BACK],
+  start: [["Power on", ["read-power", "note-restore-pending", "power-on", "wait-for-api"]], ...BRINGING_BACK, ["Finish", ["finish-power-on"]]],
   restore: BRINGING_BACK,
 };
 

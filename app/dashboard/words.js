@@ -22,6 +22,7 @@ const TYPES = {
   restore: "Restore",
   validate: "Validation",
   "delete-backup": "Deletion of a backup",
+  "move-storage": "Move of the storage",
   "stack-wake": "Waking of the stack",
   "stack-sleep": "Sleep of the stack",
 };

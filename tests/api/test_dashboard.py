@@ -3,11 +3,13 @@
 import re
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
 from app.api.dashboard import FILES
+from app.api.schemas import JobType
 from app.settings import ServerSettings
 from tests.api.serving import served_api
 from tests.api.test_problems import problem_of
@@ -28,6 +30,12 @@ PAIRS = [
     ("accent", "calm-fill", SHAPES),
     ("second", "panel", SHAPES),
 ]
+
+#: Steps of operations that are shown step by step.
+OUTSIDE_OF_PHASES = {
+    "check-deletable", "copy-backups", "delete-and-forget", "examine-backup", "note-damage", "open-target", "plan-move",
+    "prepare-target", "prove-copies", "switch-storage", "use-new-store",
+}  # fmt: skip
 
 
 def colours(scheme: str) -> dict[str, str]:
@@ -124,3 +132,18 @@ async def test_the_page_is_no_part_of_the_api(client: httpx.AsyncClient) -> None
     """Its address is for people."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert not [path for path in paths if path == "/" or path.startswith("/dashboard")]
+
+
+def test_every_step_that_a_phase_names_is_a_step_of_a_workflow() -> None:
+    """A step that is renamed would leave its phase waiting for ever."""
+    named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', (FILES / "phases.js").read_text().partition("};")[0]))
+    workflows = "".join(path.read_text() for path in (FILES.parent / "workflows").glob("*.py"))
+    steps = {name.replace("_", "-") for name in re.findall(r"[._]step\(\s*([a-z_]+)", workflows)}
+    assert named <= steps
+    assert steps - named <= OUTSIDE_OF_PHASES
+
+
+def test_every_type_of_job_has_a_word() -> None:
+    """Taken from the wire's own list."""
+    words = (FILES / "words.js").read_text().partition("const TYPES = {")[2].partition("}")[0]
+    assert set(re.findall(r'^  "?([a-z-]+)"?:', words, re.MULTILINE)) == set(get_args(JobType))

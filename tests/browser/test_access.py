@@ -15,7 +15,8 @@ from tests.browser.conftest import Dashboard
 from tests.instances import NAME
 from tests.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+#: The first test starts the instance all of them share.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
 
 #: Roles of Chromium's accessibility tree that somebody can act on.
 CONTROLS = {"button", "link", "textbox", "DisclosureTriangle", "checkbox", "combobox"}

@@ -9,7 +9,8 @@ from tests.browser.conftest import Dashboard
 from tests.instances import NAME
 from tests.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+#: The first test starts the instance all of them share.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_an_instance_shows_its_state_and_last_proof(dashboard: Dashboard, product: Product) -> None:
