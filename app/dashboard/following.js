@@ -12,11 +12,11 @@ const PAGE = 1000;
 
 const followed = new Map();
 
-/** The element that shows the phases of a job; it follows the job to its end by itself. */
-export function livePhases(job) {
+/** The element that shows the phases of a job; it follows the job to its end by itself, from the events known here. */
+export function livePhases(job, events = []) {
   let following = followed.get(job.id);
   if (!following) {
-    following = new Following(job);
+    following = new Following(job, events);
     followed.set(job.id, following);
   }
   following.update(job);
@@ -24,13 +24,15 @@ export function livePhases(job) {
 }
 
 class Following {
-  constructor(job) {
+  constructor(job, events) {
     this.job = job;
     // By id: the stream may be ahead of what is still being read.
     this.events = new Map();
     this.read = 0;
     this.element = h("div", { class: "live" });
     this.stop = listen((event) => (event === null ? this.catchUp() : this.hear(event)));
+    events.forEach((event) => this.take(event));
+    if (events.length) this.draw();
     this.catchUp();
   }
 

@@ -32,8 +32,8 @@ export function jobsTable(caption, jobs) {
 
 export function jobView(id) {
   const load = async (signal) => {
-    const job = await get(path("jobs", id), signal);
-    return { job, events: job.finished_at ? await get(`${path("jobs", id, "events")}`, signal) : [] };
+    const [job, events] = await Promise.all([get(path("jobs", id), signal), get(path("jobs", id, "events"), signal)]);
+    return { job, events };
   };
   return { title: `Job ${id.slice(0, 8)}`, section: "jobs", load, draw };
 }
@@ -42,13 +42,13 @@ function draw({ job, events }, refresh) {
   return [
     crumbs(h("a", { href: "#/jobs" }, "Jobs"), instanceLink(job.instance_name)),
     heading(`${typeWord(job.type)} of ${job.instance_name}`, jobBadge(job.status), h("div", { class: "actions" }, buttons(job, refresh))),
-    h("section", { class: "panel", "aria-label": "Phases" }, livePhases(job)),
+    h("section", { class: "panel", "aria-label": "Phases" }, livePhases(job, events)),
     job.error && problemBox(new Problem(job.error), { alert: false }),
     job.result && outcome(job),
     job.warnings.length > 0 &&
       section("Warnings", h("ul", { class: "checks" }, job.warnings.map((warning) => h("li", { class: "check warns" }, h("b", {}, readable(warning.code)), `: ${warning.detail}`)))),
     figures(job),
-    events.length > 0 && h("details", { "data-key": "events" }, h("summary", {}, `${count(events.length, "event")}`), eventsTable(events, job)),
+    job.finished_at && h("details", { "data-key": "events" }, h("summary", {}, `${count(events.length, "event")}`), eventsTable(events, job)),
   ];
 }
 
