@@ -9,7 +9,8 @@ from app.jobs.journal import Journal
 from app.kubernetes.resources import DEPLOYMENTS
 from app.storage.ownership import claim
 from app.velero.preflight import missing_images
-from app.velero.stack.manifests import VELERO, ExternalPlace, MinioPlace
+from app.velero.stack.external import ExternalPlace
+from app.velero.stack.manifests import VELERO, MinioPlace
 from app.velero.stack.node_agent import wake_node_agent
 from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep

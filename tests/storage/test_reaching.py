@@ -14,7 +14,7 @@ from app.sandbox.velero.bucket import Buckets, Endpoints, Keys, StoreError
 from app.settings import StackSettings
 from app.storage.errors import BucketMissing, ObjectStoreError, ObjectStoreUnavailable
 from app.storage.s3 import S3Credentials, S3Options, S3Store
-from app.velero.stack.manifests import ExternalPlace, external_location_manifest
+from app.velero.stack.external import ExternalPlace, external_location_manifest
 from tests.clusters.certificates import self_signed
 from tests.proof.object_store import ObjectStore
 from tests.storage.conftest import BUCKET

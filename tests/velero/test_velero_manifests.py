@@ -10,7 +10,8 @@ from app.settings import StackSettings
 from app.storage.encryption import EncryptionKey, StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
-from app.velero.stack.manifests import ExternalPlace, MinioPlace
+from app.velero.stack.external import ExternalPlace, external_credentials_manifest, external_location_manifest
+from app.velero.stack.manifests import MinioPlace
 
 SETTINGS = StackSettings()
 KEYS = S3Credentials("user", "kept-quiet")
@@ -37,8 +38,8 @@ ALL: list[dict[str, Any]] = [
     manifests.minio_manifest(SETTINGS, PLACE),
     manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9"),
     manifests.storage_location_manifest(SETTINGS),
-    manifests.external_credentials_manifest(SETTINGS, THERE),
-    manifests.external_location_manifest(SETTINGS, "default", THERE),
+    external_credentials_manifest(SETTINGS, THERE),
+    external_location_manifest(SETTINGS, "default", THERE),
     manifests.definitions_pod_manifest(SETTINGS, "velero-crds"),
 ]
 
@@ -194,7 +195,7 @@ def test_the_namespace_carries_the_pod_security_labels() -> None:
 
 def test_an_external_location_has_its_own_part_keys_and_certificate() -> None:
     """As Velero reads them; without checksums that S3-compatible stores take for content."""
-    spec = manifests.external_location_manifest(SETTINGS, "default", THERE)["spec"]
+    spec = external_location_manifest(SETTINGS, "default", THERE)["spec"]
     assert (spec["provider"], spec["default"]) == ("aws", True)
     assert spec["objectStorage"] == {
         "bucket": "backups",
@@ -214,7 +215,7 @@ def test_an_external_location_has_its_own_part_keys_and_certificate() -> None:
 def test_a_second_location_is_not_the_default() -> None:
     """And one without an authority or another address of its own names neither."""
     plain = replace(THERE, authority=b"", public_url="")
-    spec = manifests.external_location_manifest(SETTINGS, "probe", plain)["spec"]
+    spec = external_location_manifest(SETTINGS, "probe", plain)["spec"]
     assert spec["default"] is False
     assert "caCert" not in spec["objectStorage"]
     assert "publicUrl" not in spec["config"]

@@ -22,7 +22,6 @@ CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
 ENCRYPTION_KEY = "MINIO_KMS_SECRET_KEY"
-EXTERNAL_SECRET = "external-store-credentials"  # noqa: S105 - the name of a Secret
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
 MINIO_POD_LABELS = LABELS | {"app": MINIO}
@@ -64,23 +63,6 @@ class MinioPlace:
     """The key of a store that holds, or is to hold, encrypted objects."""
 
 
-@dataclass(frozen=True)
-class ExternalPlace:
-    """A store outside of the cluster as Velero reaches it; ``public_url`` is for people, if theirs is another.
-
-    ``authority`` is the PEM text behind its certificate, empty for the system's.
-    """
-
-    url: str
-    public_url: str
-    bucket: str
-    prefix: str
-    region: str
-    path_style: bool
-    authority: bytes
-    credentials: S3Credentials
-
-
 def namespace_manifest(settings: StackSettings) -> Manifest:
     """Velero's namespace, with the Pod Security labels its pods need."""
     levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
@@ -102,19 +84,17 @@ def credentials_manifest(
 ) -> Manifest:
     """MinIO's root keys, as MinIO's environment and as the AWS file Velero reads; and the key it encrypts with."""
     values = {
-        CREDENTIALS_KEY: _cloud(credentials),
+        CREDENTIALS_KEY: aws_file(credentials),
         "MINIO_ROOT_USER": credentials.access_key,
         "MINIO_ROOT_PASSWORD": credentials.secret_key,
     }
-    return _secret(settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {}))
+    return secret_manifest(
+        settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {})
+    )
 
 
-def external_credentials_manifest(settings: StackSettings, place: ExternalPlace) -> Manifest:
-    """The keys of an external store, which the location names: Velero reads them anew whenever it goes there."""
-    return _secret(settings, EXTERNAL_SECRET, {CREDENTIALS_KEY: _cloud(place.credentials)})
-
-
-def _cloud(credentials: S3Credentials) -> str:
+def aws_file(credentials: S3Credentials) -> str:
+    """The credentials in the form Velero's plugin reads."""
     return (
         "[default]\n"
         f"aws_access_key_id={credentials.access_key}\n"
@@ -124,7 +104,7 @@ def _cloud(credentials: S3Credentials) -> str:
 
 def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:
     """The password of the volume repositories; without it Velero would use a public one."""
-    return _secret(settings, REPOSITORY_SECRET, {"repository-password": password})
+    return secret_manifest(settings, REPOSITORY_SECRET, {"repository-password": password})
 
 
 def minio_service_manifest(settings: StackSettings) -> Manifest:
@@ -316,41 +296,25 @@ def _velero_container(settings: StackSettings) -> Manifest:
 
 def storage_location_manifest(settings: StackSettings, encryption: StoreEncryption | None = None) -> Manifest:
     """Where Velero keeps backups, in our own stack."""
-    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}", encryption)
+    return location_manifest(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}", encryption)
 
 
 def adopted_location_manifest(
     settings: StackSettings, name: str, minio_cluster_ip: str, encryption: StoreEncryption | None = None
 ) -> Manifest:
     """The same beside a Velero of somebody else: not the default, with credentials of its own."""
-    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}", encryption)
+    manifest = location_manifest(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}", encryption)
     manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
     return manifest
 
 
-def external_location_manifest(settings: StackSettings, name: str, place: ExternalPlace) -> Manifest:
-    """Where Velero keeps backups outside of the cluster; the default only under our own location's name."""
-    manifest = _location(settings, name, place.url)
-    storage: Manifest = {"bucket": place.bucket, "prefix": place.prefix}
-    if place.authority:
-        storage["caCert"] = base64.b64encode(place.authority).decode()
-    config = {
-        "region": place.region,
-        "s3Url": place.url,
-        "s3ForcePathStyle": str(place.path_style).lower(),
-        "checksumAlgorithm": "",
-    }
-    manifest["spec"] |= {
-        "default": name == "default",
-        "objectStorage": storage,
-        "config": config | ({"publicUrl": place.public_url} if place.public_url else {}),
-        "credential": {"name": EXTERNAL_SECRET, "key": CREDENTIALS_KEY},
-    }
-    return manifest
+def location_manifest(
+    settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None = None
+) -> Manifest:
+    """A location like that of our own MinIO.
 
-
-def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None = None) -> Manifest:
-    """A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake."""
+    A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake.
+    """
     asked = {"serverSideEncryption": "AES256"} if encryption and encryption.everything else {}
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
@@ -401,7 +365,8 @@ def stack_metadata(settings: StackSettings, name: str, labels: Mapping[str, str]
     return {"name": name, "namespace": settings.namespace, "labels": LABELS | dict(labels or {})}
 
 
-def _secret(settings: StackSettings, name: str, values: Mapping[str, str]) -> Manifest:
+def secret_manifest(settings: StackSettings, name: str, values: Mapping[str, str]) -> Manifest:
+    """A Secret of the stack."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -10,7 +10,7 @@ from app.kubernetes.resources import SECRETS
 from app.settings import StackSettings
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, parse_location
 from app.velero.stack import manifests
-from app.velero.stack.manifests import ExternalPlace
+from app.velero.stack.external import ExternalPlace, external_credentials_manifest, external_location_manifest
 
 #: Beside our own location for as long as the question takes.
 PROBE_LOCATION = "kecs-state-probe"
@@ -23,8 +23,8 @@ async def probe_store(kube: KubeClient, settings: StackSettings, place: External
     Raises ``StoreNotReachedFromCluster``, which may pass, with what Velero says of it.
     """
     if isinstance(place, ExternalPlace):
-        await kube.apply(SECRETS, manifests.external_credentials_manifest(settings, place))
-        manifest = manifests.external_location_manifest(settings, PROBE_LOCATION, place)
+        await kube.apply(SECRETS, external_credentials_manifest(settings, place))
+        manifest = external_location_manifest(settings, PROBE_LOCATION, place)
     else:
         manifest = manifests.adopted_location_manifest(settings, PROBE_LOCATION, place)
     # One that an interrupted run has left may have been validated long ago.

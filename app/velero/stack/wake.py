@@ -32,8 +32,9 @@ from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageLocation, parse_location
 from app.velero.stack import manifests
 from app.velero.stack.crds import ensure_definitions, require_filter_policies
+from app.velero.stack.external import ExternalPlace, external_credentials_manifest, external_location_manifest
 from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
-from app.velero.stack.manifests import MINIO, VELERO, ExternalPlace, MinioPlace
+from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
 from app.velero.stack.minio import ask_for_minio, ensure_bucket
 from app.velero.stack.rbac import grant
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
@@ -187,7 +188,7 @@ class _Waking:
         place = self._context.place
         if isinstance(place, MinioPlace):
             return await ask_for_minio(self._kube, self._settings, place)
-        await self._kube.apply(SECRETS, manifests.external_credentials_manifest(self._settings, place))
+        await self._kube.apply(SECRETS, external_credentials_manifest(self._settings, place))
         await scale_to_zero(self._kube, STATEFUL_SETS, MINIO, self._namespace)
         return ""
 
@@ -195,7 +196,7 @@ class _Waking:
         place = self._context.place
         if isinstance(place, MinioPlace):
             return manifests.storage_location_manifest(self._settings, place.encryption)
-        return manifests.external_location_manifest(self._settings, DEFAULT_LOCATION, place)
+        return external_location_manifest(self._settings, DEFAULT_LOCATION, place)
 
     async def _remove(self, pod: str) -> None:
         """A pod that an earlier wake could not get to run."""
@@ -264,7 +265,7 @@ class _Waking:
         if isinstance(place, MinioPlace):
             manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address, place.encryption)
         else:
-            manifest = manifests.external_location_manifest(self._settings, ADOPTED_LOCATION, place)
+            manifest = external_location_manifest(self._settings, ADOPTED_LOCATION, place)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
         await self._validate(ADOPTED_LOCATION)
         return ADOPTED_LOCATION
