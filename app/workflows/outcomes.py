@@ -117,6 +117,7 @@ class StopResult(Outcome):
     changed_since_backup: list[ChangedObject] = []
     not_saved: list[NotSaved] = []
     pruned: list[str] = []
+    state_copy: str | None = Field(default=None, description="The copy of KECS's own store that was made, or stands.")
     power_off: str | None = None
     reason: str = ""
 

@@ -21,6 +21,7 @@ from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
 from app.workflows.restoring import restore
 from app.workflows.rollout import choose_for_start
+from app.workflows.state_copies import bounded_copying, ready_state
 from app.workflows.world import InstanceSession
 
 
@@ -31,6 +32,7 @@ async def start_instance(request: StartRequest, session: InstanceSession, journa
     if before.state is PowerState.RUNNING:
         return await use(request, session, journal, was_running=True)
     await journal.step(note_restore_pending, session, before)
+    await bounded_copying(session, journal).optional_step(ready_state, session, journal)
     async with powering_on(session) as starting:
         await journal.step(power_on, session, starting)
         result = await use(request, session, journal, was_running=False)
