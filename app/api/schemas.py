@@ -12,7 +12,9 @@ from app.jobs.states import ACTIVE, JobStatus
 from app.proof.models import Proof
 from app.workflows.requests import InstanceView
 
-JobType = Literal["stop", "start", "backup", "restore", "validate", "delete-backup", "stack-wake", "stack-sleep"]
+JobType = Literal[
+    "stop", "start", "backup", "restore", "validate", "delete-backup", "migrate", "stack-wake", "stack-sleep"
+]
 
 
 class Progress(BaseModel):

@@ -16,6 +16,15 @@ class Policy(BaseModel):
     rerun_tasks: Literal["keep", "skip"] | None = None
 
 
+class MigrationRecord(BaseModel):
+    """That this instance left KECS's own restoration behind, and what its policy said before: the way back."""
+
+    at: datetime
+    backup: str
+    previous: bool | None
+    """``policy.use_velero_backup`` as it was."""
+
+
 class StorageRecord(BaseModel):
     """Where MinIO's data lies: the path a pod on the node sees, and the same directory on the host."""
 
@@ -47,6 +56,7 @@ class InstanceConfig(BaseModel):
     """What newer, unusable backups held beyond the outstanding one."""
     storage: StorageRecord | None = None
     policy: Policy = Policy()
+    migration: MigrationRecord | None = None
 
     def powered_by_nobody_since(self, off_epoch: str | None) -> bool:
         """Whether this is the ``off_epoch`` of our last power-off; a driver that cannot tell gives no proof of it."""

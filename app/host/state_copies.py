@@ -115,23 +115,40 @@ def put_back(directory: InstanceDirectory, go_on: GoOn) -> list[PutBack]:
     The copy is checked before anything is touched, and a broken original is moved aside, never removed.
     """
     with explained(directory.data):
-        done = []
-        for generation in GENERATIONS:
-            trouble = store_trouble(directory, generation)
-            # One that is missing beside the other generation's was left behind by a change of KECS's version.
-            replaced = trouble == "missing" and any(is_present(directory, one) for one in GENERATIONS)
-            copy = next((one for one in list_copies(directory) if generation in one.generations), None)
-            if trouble and not replaced and copy is not None:
-                done.append(_put_back(directory, generation, copy, trouble, go_on))
-        return done
+        lost = list_lost_stores(directory)
+        return [_put_back(directory, generation, copy, trouble, go_on) for generation, copy, trouble in lost]
 
 
-def copy_store(copy: StateCopy, directory: InstanceDirectory, target: Path) -> None:
-    """Unfold a copy's DuckDB files into a scratch directory, for reading."""
-    for file in copy.files:
-        if not file.path.startswith(store_root("postgres")):
-            with open_plain(copy_path(directory, copy) / file.path, below=directory.path) as source:
-                _write(source, target / file.path, target, lambda: None)
+def list_lost_stores(directory: InstanceDirectory) -> list[tuple[Generation, StateCopy, str]]:
+    """Stores that are broken, or missing while there is no other, each with its newest copy and what is wrong."""
+    copies, lost = list_copies(directory), []
+    for generation in GENERATIONS:
+        trouble = store_trouble(directory, generation)
+        # One that is missing beside the other generation's was left behind by a change of KECS's version.
+        replaced = trouble == "missing" and any(is_present(directory, one) for one in GENERATIONS)
+        copy = next((one for one in copies if generation in one.generations), None)
+        if trouble and not replaced and copy is not None:
+            lost.append((generation, copy, trouble))
+    return lost
+
+
+def unfold_duckdb(directory: InstanceDirectory, copy: StateCopy | None, scratch: Path, go_on: GoOn) -> None:
+    """DuckDB's files into a scratch directory, for reading: those of a copy, or of a cluster that is off."""
+    with explained(scratch):
+        if copy is not None:
+            paths = [file.path for file in copy.files if not file.path.startswith(store_root("postgres"))]
+            _unfold(directory, copy_path(directory, copy), paths, scratch, go_on)
+            return
+        with store_at_rest(directory, "duckdb"):
+            files, _ = list_store(directory, "duckdb")
+            _require_space(scratch, sum(file.size for file in files))
+            _unfold(directory, directory.data, [file.path for file in files], scratch, go_on)
+
+
+def _unfold(directory: InstanceDirectory, source: Path, paths: list[str], scratch: Path, go_on: GoOn) -> None:
+    for path in paths:
+        with open_plain(source / path, below=directory.path) as file:
+            _write(file, scratch / path, scratch, go_on)
 
 
 def copy_path(directory: InstanceDirectory, copy: StateCopy) -> Path:

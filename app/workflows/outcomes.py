@@ -203,6 +203,18 @@ class RestoreOutcome(Outcome):
     seconds: float = 0
 
 
+class KecsRestoration(Outcome):
+    """What KECS's own restoration brought back, where no backup could."""
+
+    told_by: Literal["duckdb", "cluster"]
+    """``duckdb``: held against a copy of KECS's store. ``cluster``: none can be read; this is only what is there."""
+    state_copy: str | None = None
+    server_restarted: bool = Field(description="kecs-server ran without its store, so it was restarted with it.")
+    brought_back: list[str]
+    missing: list[str]
+    seconds: float
+
+
 class StartResult(Outcome):
     """How a start or a restore ended. ``restored`` is None when nothing had to come back."""
 
@@ -211,5 +223,6 @@ class StartResult(Outcome):
     reason: str
     backup: str | None = None
     restored: RestoreOutcome | None = None
+    kecs_restored: KecsRestoration | None = None
     restore_outstanding: str | None = None
     other_backups: list[str] = []

@@ -8,11 +8,13 @@ from pydantic import BaseModel
 from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
+from app.workflows.migrating import migrate_instance
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
+    MigrateRequest,
     RestoreRequest,
     StartRequest,
     StopRequest,
@@ -78,6 +80,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "restore": runner(RestoreRequest, restore_instance),
         "validate": runner(ValidateJob, validate_backup),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
+        "migrate": runner(MigrateRequest, migrate_instance),
         "stack-wake": wake,
         "stack-sleep": sleep,
     }

@@ -31,6 +31,7 @@ from app.webhooks.addresses import Addresses
 from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
+from app.workflows.migration import MigrationView, report_migration
 from app.workflows.preflight import look_before_stop
 from app.workflows.records import instances_on_host
 from app.workflows.requests import (
@@ -40,6 +41,7 @@ from app.workflows.requests import (
     InstanceDiagnosis,
     InstanceView,
     JobOptions,
+    MigrateRequest,
     OutstandingView,
     PreflightView,
     RestoreOptions,
@@ -155,6 +157,20 @@ class Operations:
         self._require_running(name, status)
         return await self._submit("delete-backup", name, request)
 
+    async def migration(self, name: str) -> MigrationView:
+        """What KECS tells of against the newest proven backup; changes nothing and wakes nothing."""
+        status = await self._status(name)
+        async with InstanceSession(self._world, name) as session:
+            return await report_migration(session, status.state)
+
+    async def submit_migrate(self, name: str, request: MigrateRequest) -> Job:
+        """Accept leaving KECS's own restoration behind, or going back to it."""
+        status = await self._present(name)
+        if not request.back:
+            self._require_running(name, status)
+            self._refuse_outstanding(name)
+        return await self._submit("migrate", name, request)
+
     async def pin(self, name: str, backup: str, *, pinned: bool) -> BackupRecord:
         """Spare a backup from pruning and deletion, or let it go again."""
         await self._status(name)
@@ -186,6 +202,7 @@ class Operations:
             "restore": (RestoreRequest, self.submit_restore),
             "validate": (ValidateJob, self.submit_validate),
             "delete-backup": (DeleteBackupJob, self.submit_delete),
+            "migrate": (MigrateRequest, self.submit_migrate),
         }
         parse, submit = again[job.type]
         return await submit(job.instance, parse.model_validate(job.request))

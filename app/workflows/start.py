@@ -5,6 +5,7 @@ from app.errors import RestoreFailed, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.checking import MOST_LISTED
+from app.workflows.fallback import fall_back
 from app.workflows.identity import identify_and_decide, note_restore_pending
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
 from app.workflows.power import (
@@ -68,6 +69,7 @@ async def bring_back(
         if wish.required:
             raise
         await journal.warn("restore-failed", error.detail, cause=error.code, remedy=error.remedy, **error.extras)
+    kecs = await fall_back(decision, session, journal) if restored is None else None
     others = []
     if decision.action in {"record", "nothing-to-restore"}:
         others = await journal.step(list_other_backups, session)
@@ -78,6 +80,7 @@ async def bring_back(
         reason=decision.reason,
         backup=restored.backup if restored else decision.backup,
         restored=restored,
+        kecs_restored=kecs,
         restore_outstanding=config.restore_outstanding if config else None,
         other_backups=others,
     )
