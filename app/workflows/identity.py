@@ -10,7 +10,9 @@ from uuid6 import uuid7
 
 from app.errors import RestoreOutstanding
 from app.host.config import InstanceConfig
+from app.ports import PowerState
 from app.workflows.outcomes import Decision, Identity, PowerReading
+from app.workflows.power import read_power
 from app.workflows.requests import RestoreOptions
 from app.workflows.world import InstanceSession
 
@@ -66,6 +68,12 @@ def record_new_instance(session: InstanceSession, uid: str) -> Identity:
     config = InstanceConfig(instance_id=str(uuid7()), created_at=datetime.now(UTC), cluster_uid=uid)
     session.directory.save_config(config)
     return Identity(cluster_uid=uid, instance_id=config.instance_id, new_record=True)
+
+
+async def record_identity(session: InstanceSession) -> None:
+    """Record a running cluster that was never seen before."""
+    if (await read_power(session)).state is PowerState.RUNNING:
+        record_new_instance(session, await (await session.kube()).cluster_uid())
 
 
 async def note_restore_pending(session: InstanceSession, before: PowerReading) -> None:

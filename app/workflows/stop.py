@@ -9,6 +9,7 @@ from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.changes import list_changes_since_backup
+from app.workflows.identity import record_identity
 from app.workflows.outcomes import ChangedObject, PowerReading, ProvenBackup, StopResult
 from app.workflows.power import power_off, read_power, require_running, verify_off
 from app.workflows.requests import StopRequest
@@ -16,6 +17,9 @@ from app.workflows.rollout import choose_for_stop
 from app.workflows.stack import sleep_stack
 from app.workflows.state_copies import bounded_copying, copy_state
 from app.workflows.world import InstanceSession
+
+#: What a cluster that nothing is known of gets to say who it is, before it is powered off without a backup.
+IDENTITY_SECONDS = 10.0
 
 
 async def stop_instance(request: StopRequest, session: InstanceSession, journal: Journal) -> StopResult:
@@ -88,6 +92,9 @@ async def prove_within_tries(
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
     """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
+    if session.directory.load_config() is None:
+        # So that the next start can tell whether this very cluster came back, or another of its name.
+        await journal.bounded(IDENTITY_SECONDS).optional_step(record_identity, session)
     copy = await turn_off(session, journal.with_try(journal.next_try), stopped_with=None)
     power_off = session.settings.workflow.power_off
     return StopResult(protected=False, state_copy=copy, power_off=power_off, reason=reason)
