@@ -67,15 +67,16 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield from proof_lines(result["proof"], job["finished_at"])
     if result.get("s3_url"):
         yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
-    if result.get("restored"):
-        yield from _restored_lines(result["restored"])
+    for part, lines in _PARTS.items():
+        if result.get(part):
+            yield from lines(result[part])
     if result.get("restore_outstanding"):
         yield f"OUTSTANDING  the restore of {result['restore_outstanding']} is still due"
     changes = [f"{change['object']} ({change['change']})" for change in result.get("changed_since_backup", [])]
-    yield from _listed("changed since the backup", changes)
+    yield from listed("changed since the backup", changes)
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
-    yield from _listed("not saved", left_out)
-    yield from _listed("pruned", result.get("pruned", []))
+    yield from listed("not saved", left_out)
+    yield from listed("pruned", result.get("pruned", []))
 
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
@@ -96,18 +97,30 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
         yield f"             sha256 {digest[:16]}…  {name}"
 
 
+def _kecs_lines(restored: Document) -> Iterator[str]:
+    count, seconds = len(restored["brought_back"]), restored["seconds"]
+    yield f"by KECS      {count} brought back by its own restoration in {seconds:.1f} s"
+    yield from listed("MISSING", restored["missing"])
+
+
+def _checked_lines(checked: Document) -> Iterator[str]:
+    yield f"KECS tells   of {checked['covered'] + len(checked['missing'])}; {checked['covered']} are in the backup"
+    yield from listed("NOT IN THE BACKUP", checked["missing"])
+    yield from listed("only in the backup", checked["extra"])
+
+
 def _restored_lines(restored: Document) -> Iterator[str]:
     comparison = restored["comparison"]
     if comparison is None:
         yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
     else:
         yield from _compared_lines(restored, comparison)
-    yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
-    yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
-    yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))
-    yield from _listed("overwritten", restored.get("overwritten", []))
-    yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))
-    yield from _listed("webhooks left out", restored.get("webhooks_left_out", []))
+    yield from listed("tasks to run again", restored.get("rerun_tasks", []))
+    yield from listed("tasks not run again", restored.get("tasks_not_run", []))
+    yield from listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))
+    yield from listed("overwritten", restored.get("overwritten", []))
+    yield from listed("workloads not ready", restored.get("workloads_not_ready", []))
+    yield from listed("webhooks left out", restored.get("webhooks_left_out", []))
 
 
 def _compared_lines(restored: Document, comparison: Document) -> Iterator[str]:
@@ -116,11 +129,12 @@ def _compared_lines(restored: Document, comparison: Document) -> Iterator[str]:
         f"missing {len(comparison['missing'])}, differing {len(comparison['differing'])}, "
         f"not restorable {len(comparison['not_restorable'])}"
     )
-    yield from _listed("MISSING", comparison["missing"])
-    yield from _listed("differing", [entry["object"] for entry in comparison["differing"]])
+    yield from listed("MISSING", comparison["missing"])
+    yield from listed("differing", [entry["object"] for entry in comparison["differing"]])
 
 
-def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+def listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+    """A heading with the number of entries, and the first of them; nothing where there is none."""
     if not entries:
         return
     yield f"{title} ({len(entries)}):"
@@ -128,3 +142,6 @@ def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
         yield f"  {entry}"
     if len(entries) > MOST_LISTED:
         yield f"  … and {len(entries) - MOST_LISTED} more (--json shows all)"
+
+
+_PARTS = {"restored": _restored_lines, "kecs_restored": _kecs_lines, "checked": _checked_lines}

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.host.ecs_state import EcsObject, EcsState
 from app.kubernetes.resources import DEPLOYMENTS, NAMESPACES, PODS
+from app.proof.models import ObjectKey
 from app.workflows.world import InstanceSession
 
 CLUSTER, SERVICE, TASK = "kecs.dev/cluster", "kecs.dev/service", "kecs.dev/task-id"
@@ -24,6 +25,16 @@ async def view_cluster(session: InstanceSession) -> EcsState:
             *(_object("task", found["metadata"], TASK) for found in running),
         ]
     )
+
+
+async def list_finished(session: InstanceSession) -> set[ObjectKey]:
+    """Pods that have ended: their tasks run no more, whatever an older copy of KECS's store says."""
+    pods = (await (await session.kube()).list(PODS)).items
+    return {
+        ObjectKey(resource=PODS.group_resource, namespace=pod["metadata"]["namespace"], name=pod["metadata"]["name"])
+        for pod in pods
+        if (pod.get("status") or {}).get("phase") in _FINISHED
+    }
 
 
 def _cluster(metadata: dict[str, Any]) -> EcsObject:

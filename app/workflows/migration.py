@@ -16,9 +16,10 @@ from app.host.state_copies import StateCopy, list_copies, unfold_duckdb
 from app.jobs.models import BackupRecord
 from app.ports import PowerState
 from app.proof.archive import Archive
-from app.proof.coverage import CoverageEntry, compare_with_index
+from app.proof.coverage import CoverageEntry, compare_with_index, key_of, words
 from app.proof.index import find_index
-from app.workflows.ecs_view import view_cluster
+from app.proof.models import ObjectKey
+from app.workflows.ecs_view import list_finished, view_cluster
 from app.workflows.identity import newest_proven
 from app.workflows.world import InstanceSession
 
@@ -28,7 +29,15 @@ Source = Literal["store", "copy", "cluster", "none"]
 class MigrationNote(BaseModel):
     """Something that limits what the report says."""
 
-    code: Literal["store-not-readable-here", "both-generations", "no-store", "no-copy-yet", "no-backup", "no-index"]
+    code: Literal[
+        "store-not-readable-here",
+        "both-generations",
+        "no-store",
+        "no-copy-yet",
+        "tasks-ended",
+        "no-backup",
+        "no-index",
+    ]
     detail: str
 
 
@@ -98,7 +107,11 @@ async def kecs_side(session: InstanceSession, power: PowerState) -> KecsSide:
         return KecsSide(state=await read_store(session, None), source="store", as_of=as_of, notes=notes)
     copy = newest_duckdb_copy(session)
     if present[:1] == ["duckdb"] and copy is not None:
-        return KecsSide(state=await read_store(session, copy), source="copy", as_of=copy.taken_at, notes=notes)
+        state = await read_store(session, copy)
+        if power is PowerState.RUNNING:
+            state, ended = without_ended(state, await list_finished(session))
+            notes += [_ended_since(ended)] * bool(ended)
+        return KecsSide(state=state, source="copy", as_of=copy.taken_at, notes=notes)
     notes.append(_why_not_read(present, session))
     if power is not PowerState.RUNNING:
         return KecsSide(state=EcsState(objects=[]), source="none", as_of=None, notes=notes)
@@ -125,6 +138,22 @@ async def read_store(session: InstanceSession, copy: StateCopy | None) -> EcsSta
 async def _newest_record(session: InstanceSession) -> BackupRecord | None:
     name = await newest_proven(session)
     return await session.world.store.backups.find(session.instance, name) if name is not None else None
+
+
+def without_ended(state: EcsState, finished: set[ObjectKey]) -> tuple[EcsState, list[str]]:
+    """The state of a copy less its tasks that have ended since, and their names."""
+    left, ended = [], []
+    for one in state.objects:
+        (ended if one.kind == "task" and key_of(one) in finished else left).append(one)
+    return EcsState(objects=left), [words(one.kind, one.cluster, one.name) for one in ended]
+
+
+def _ended_since(ended: list[str]) -> MigrationNote:
+    return MigrationNote(
+        code="tasks-ended",
+        detail=f"{len(ended)} tasks ran when the copy was taken and have ended since, so they are left out: "
+        + ", ".join(ended[:5]),
+    )
 
 
 def _both(present: list[Generation]) -> MigrationNote:
