@@ -50,6 +50,10 @@ class TemporaryError(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class VolumesNotSaved(ServiceError):
+    code, status, title = "volumes-not-saved", 409, "Volumes would not be saved"
+
+
 class InvalidInstanceName(ServiceError):
     code, status, title = "invalid-instance-name", 422, "Invalid instance name"
 

@@ -25,6 +25,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+#: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
+NOT_BUILT = {"encryption": {"at-rest"}}
+
+
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
@@ -74,6 +78,8 @@ class StackSettings(BaseModel):
 
     mode: Literal["on-demand", "resident"] = "on-demand"
     """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
+    encryption: Literal["none", "at-rest"] = "none"
+    """Whether the objects in the bucket are encrypted."""
     namespace: str = "velero"
     bucket: str = "velero"
     images: ImageSettings = ImageSettings()
@@ -81,6 +87,8 @@ class StackSettings(BaseModel):
     """Use a Velero that someone else installed instead of refusing with 409."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
+    kubelet_directory: str = "/var/lib/kubelet"
+    """Where the nodes' kubelet keeps the volumes of pods; file-system backups read and write them there."""
     min_free_bytes: int = 1024**3
     """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
 
@@ -118,7 +126,15 @@ class WorkflowSettings(BaseModel):
     """How long copying that store, or putting it back, may hold a stop or a start up."""
     fallback_timeout_seconds: float = 60
     """How long a start waits for KECS's own restoration, which gives itself 30."""
+    validate_level: Literal["deep", "quick"] = "deep"
+    """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
+    on_partial: Literal["fail", "accept"] = "fail"
+    """What a backup means that Velero ends as PartiallyFailed; an accepted one is never ``proven``."""
     power_off: Literal["crash-consistent", "drain"] = "crash-consistent"
+    volumes: Literal["warn", "refuse", "file-system"] = "warn"
+    """What a backup does about volumes of pods: name those it does not hold, refuse because of them, or save them."""
+    volume_maintenance_seconds: float = 60
+    """How long a job may clean the repositories of volumes; what does not end then is done by a later one."""
     rerun_tasks: Literal["keep", "skip"] = "keep"
     """Whether tasks outside of services that ran at the stop run once more, from their beginning, after the start."""
 
@@ -217,6 +233,12 @@ class Settings(BaseSettings):
     def _no_stage_contradicts_the_flag(self) -> Self:
         if self.rollout == "only" and self.use_velero_backup is False:
             raise ValueError("use_velero_backup: cannot be false while the rollout is 'only'")
+        return self
+
+    @model_validator(mode="after")
+    def _only_what_is_built(self) -> Self:
+        if self.stack.encryption in NOT_BUILT["encryption"]:
+            raise ValueError(f"encryption: {self.stack.encryption!r} is not built yet")
         return self
 
     @property

@@ -48,6 +48,9 @@ class Instance(Protocol):
     def access(self) -> ClusterAccess:
         """As its administrator."""
 
+    def volume_directory(self, pod_uid: str, volume: str) -> Path:
+        """Where the node keeps that volume of a pod, on this machine."""
+
     async def delete(self) -> None:
         """Gone, its host directory too; success when there is none."""
 
@@ -94,6 +97,10 @@ class SandboxInstance:
     def access(self) -> ClusterAccess:
         """The kubeconfig the API server has written."""
         return ClusterAccess(supervisor.kubeconfig(self.state_dir, NAME))
+
+    def volume_directory(self, pod_uid: str, volume: str) -> Path:
+        """Below the cluster's own directory."""
+        return supervisor.cluster_directory(self.state_dir, NAME) / "pods" / pod_uid / "volumes" / volume
 
     async def delete(self) -> None:
         """All of its processes."""

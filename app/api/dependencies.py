@@ -116,11 +116,6 @@ class NotBuilt:
 
 
 NOT_BUILT = (
-    NotBuilt(
-        ("backup", "include_volumes"),
-        (False,),
-        "Leave it out: volumes are not saved yet. GET /instances/{name}/preflight lists those concerned.",
-    ),
     NotBuilt(("backup", "validate"), ("deep",), "Leave it out: every backup is proven with 'deep'."),
     NotBuilt(("backup", "on_partial"), ("fail",), "Leave it out: a partially failed backup fails the job."),
 )

@@ -1,19 +1,51 @@
 """``config.json``: this service's record of one instance. It travels with the instance and holds no secret."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+#: The name of a namespace, or a pattern with ``*`` and ``?``.
+NamespacePattern = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9*?]([-a-z0-9*?]*[a-z0-9*?])?$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Policy(BaseModel):
     """What the user decided for this instance; None means the service's setting."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", populate_by_name=True, serialize_by_alias=True)
 
-    keep_last: int | None = Field(default=None, ge=1)
-    use_velero_backup: bool | None = None
-    rerun_tasks: Literal["keep", "skip"] | None = None
+    use_velero_backup: bool | None = Field(default=None, description="Whether stops back up and starts restore.")
+    keep_last: int | None = Field(default=None, ge=1, le=1000, description="Proven full backups kept.")
+    validate_level: Literal["deep", "quick"] | None = Field(
+        default=None,
+        alias="validate",
+        description="How the backups of this instance are checked. `quick` only looks, and proves nothing.",
+    )
+    on_partial: Literal["fail", "accept"] | None = Field(
+        default=None, description="What a backup means that Velero ends as PartiallyFailed. `accept` proves nothing."
+    )
+    exclude_namespaces: list[NamespacePattern] | None = Field(
+        default=None, max_length=100, description="Namespaces no backup of this instance takes; `*` and `?` are globs."
+    )
+    volumes: Literal["warn", "refuse", "file-system"] | None = Field(
+        default=None, description="What a backup does about volumes of pods."
+    )
+    encryption: Literal["none", "at-rest"] | None = Field(
+        default=None, description="Whether the objects in the bucket are encrypted."
+    )
+    stack: Literal["on-demand", "resident"] | None = Field(
+        default=None, description="Whether Velero and MinIO sleep between jobs."
+    )
+    rerun_tasks: Literal["keep", "skip"] | None = Field(
+        default=None, description="Whether tasks outside of services run once more after a start."
+    )
+    job_timeout_seconds: Seconds | None = Field(default=None, description="Deadline of a job that asks for none.")
+    backup_timeout_seconds: Seconds | None = Field(default=None, description="Of Velero's part of a backup.")
+    restore_timeout_seconds: Seconds | None = Field(default=None, description="Of each of a restore's Restores.")
+    workloads_timeout_seconds: Seconds | None = Field(
+        default=None, description="How long a start waits for restored workloads."
+    )
 
 
 class MigrationRecord(BaseModel):
@@ -54,6 +86,8 @@ class InstanceConfig(BaseModel):
     """A backup whose state is due; until it is restored or given up, nothing is backed up or pruned."""
     outstanding_also_missing: list[str] = []
     """What newer, unusable backups held beyond the outstanding one."""
+    volumes_maintained_at: datetime | None = None
+    """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
     storage: StorageRecord | None = None
     policy: Policy = Policy()
     migration: MigrationRecord | None = None

@@ -44,6 +44,8 @@ _SPEC = {
 }
 #: Kept by every API server as it is reached now; seen on a real one that came back on another port.
 _API_SERVICE = ("default", "kubernetes")
+#: Velero's (pkg/restorehelper); it stays in the pod.
+_WAITING_CONTAINER = "restore-wait"
 _JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 
 
@@ -93,6 +95,7 @@ def _by_kind(kept: Object, used: Counter[str]) -> None:
         _drop(webhook.get("clientConfig") or {}, "caBundle", used, "webhook caBundle")
     if kind == "Pod":
         _drop_token_volumes(spec, used)
+        _drop_waiting_container(spec, used)
 
 
 def _drop_controller_uid(spec: Object, used: Counter[str]) -> None:
@@ -114,6 +117,14 @@ def _drop_token_volumes(spec: Object, used: Counter[str]) -> None:
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         mounts = container.get("volumeMounts") or []
         container["volumeMounts"] = [mount for mount in mounts if mount["name"] not in tokens]
+
+
+def _drop_waiting_container(spec: Object, used: Counter[str]) -> None:
+    """The init container in which a restored pod waited for the data of its volumes."""
+    containers = spec.get("initContainers") or []
+    spec["initContainers"] = [container for container in containers if container["name"] != _WAITING_CONTAINER]
+    if len(spec["initContainers"]) < len(containers):
+        used["Pod restore-wait container"] += 1
 
 
 def _drop(holder: Object, key: str, used: Counter[str], rule: str) -> None:

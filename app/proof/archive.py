@@ -57,11 +57,15 @@ class Archive:
 
     def has_controller_of(self, item: ArchivedObject) -> bool:
         """Whether the archive also holds the object's controller, which will make it anew."""
-        return bool(item.controller) and item.controller in self._uids
+        return self.controller_of(item) is not None
+
+    def controller_of(self, item: ArchivedObject) -> ObjectKey | None:
+        """The object's controller, if the archive holds it too."""
+        return self._keys.get(item.controller) if item.controller else None
 
     @cached_property
-    def _uids(self) -> set[str]:
-        return {item.uid for item in self.items.values()}
+    def _keys(self) -> dict[str, ObjectKey]:
+        return {item.uid: key for key, item in self.items.items()}
 
 
 def read_archive(path: Path) -> Archive:
@@ -206,5 +210,5 @@ def why_not_restorable(found: dict[str, Any]) -> str:
         case {"apiVersion": "batch/v1", "kind": "Job", "status": {"completionTime": str()}}:
             return "it has finished"
         case {"apiVersion": "v1", "kind": "PersistentVolume", "spec": {"persistentVolumeReclaimPolicy": "Delete"}}:
-            return "its claim gets a new volume, without the data"
+            return "its claim gets a new volume"
     return ""

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from app.velero.volumes import PodVolume
+
 
 class Frozen(BaseModel):
     """Base of everything here: immutable, survives JSON."""
@@ -104,3 +106,5 @@ class Proof(BaseModel):
     warnings: int = 0
     """Warnings in Velero's results; they never make a backup bad by themselves."""
     not_saved: list[str] = []
+    volumes: list[PodVolume] = []
+    """Every volume of a running pod and what became of it; saved ones with their bytes."""

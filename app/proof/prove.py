@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from app.proof.index import INDEX_FILE, write_index
 from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
 from app.proof.stored import OnBytes, StoredBackup
 from app.proof.verdict import judge, suspects
+from app.proof.volumes import settle_volumes
 from app.storage.s3 import S3Store
+from app.velero.volumes import PodVolume
 
 #: Findings kept by name in a proof; all of them are counted.
 MOST_FINDINGS = 200
@@ -35,6 +37,8 @@ class ProofRequest:
     full: bool
     host_directory: Path | None
     not_saved: list[str]
+    volumes: list[PodVolume] = field(default_factory=list)
+    """Volumes of running pods, and which of them the backup was to save."""
     canary_seconds: float = SEARCH_SECONDS
     """How long the bytes may take to arrive on the disk."""
 
@@ -49,6 +53,7 @@ class _Checked:
     explained: int
     warnings: int
     canary: CanaryResult
+    volumes: list[PodVolume]
 
 
 async def prove_backup(
@@ -65,11 +70,12 @@ async def prove_backup(
         stored, archive, damage = read
         findings, warnings = what_it_says(stored, request.backup_uid)
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
-        findings += [*damage, *absent, *_of_canary(canary, request)]
+        volumes, unsaved = settle_volumes(request.volumes, stored, archive) if archive else (request.volumes, [])
+        findings += [*damage, *absent, *unsaved, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
         if archive is not None:
             small[INDEX_FILE] = write_index(archive)
-    checked = _Checked(stored, archive, findings, explained, warnings, canary)
+    checked = _Checked(stored, archive, findings, explained, warnings, canary, volumes)
     return _proof(request, started_at, checked), small
 
 
@@ -138,4 +144,5 @@ def _proof(request: ProofRequest, started_at: datetime, checked: _Checked) -> Pr
         canary=checked.canary,
         warnings=checked.warnings,
         not_saved=[*request.not_saved, *unlisted],
+        volumes=checked.volumes,
     )

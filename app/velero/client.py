@@ -31,6 +31,7 @@ from app.velero.models import (
     INSTANCE_ID_LABEL,
     JOB_LABEL,
     POD_VOLUME_BACKUPS,
+    POD_VOLUME_RESTORES,
     RESTORES,
     SCOPE_LABEL,
     TRY_LABEL,
@@ -40,6 +41,7 @@ from app.velero.models import (
     parse_backup,
     parse_restore,
 )
+from app.velero.pod_volumes import PodVolumeOperation, parse_operation
 from app.velero.restoring import RestorePlan
 from app.velero.scope import Scope, backup_policy, backup_spec
 from app.velero.unfinished import UnfinishedWork, list_unfinished
@@ -177,13 +179,23 @@ class VeleroClient:
         except KubernetesAlreadyExists:
             created = await self._kube.get(BACKUPS, stored.name, self._namespace)
         backup = parse_backup(created)
-        await asyncio.gather(*(self._import_volume(backup, volume) for volume in pod_volume_backups or ()))
+        await self.import_volumes(backup, pod_volume_backups or [])
         return backup
+
+    async def import_volumes(self, backup: Backup, pod_volume_backups: list[dict[str, Any]]) -> None:
+        """The PodVolumeBackups of a Backup that is there, status included; imported already is success."""
+        await asyncio.gather(*(self._import_volume(backup, volume) for volume in pod_volume_backups))
 
     async def _import_volume(self, backup: Backup, volume: Mapping[str, Any]) -> None:
         with contextlib.suppress(KubernetesAlreadyExists):
             body = imported_volume(volume, backup, self._namespace)
             await self._kube.create(POD_VOLUME_BACKUPS, body, self._namespace)
+
+    async def list_volume_restores(self) -> list[PodVolumeOperation]:
+        """The PodVolumeRestores of all Restores of the cluster; the latest of a volume last."""
+        found = (await self._kube.list(POD_VOLUME_RESTORES, self._namespace)).items
+        ordered = sorted(found, key=lambda item: str(item["metadata"].get("creationTimestamp", "")))
+        return [parse_operation(item) for item in ordered]
 
     async def create_restore(
         self, name: str, plan: RestorePlan, *, job_id: str, instance_id: str = "", try_number: int = 1

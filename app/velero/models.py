@@ -236,17 +236,17 @@ class VolumeInfo(VeleroModel):
 
 def parse_backup(document: Mapping[str, Any]) -> Backup:
     """A Backup as the API server or the bucket has it; ``null`` fields count as absent."""
-    return Backup.model_validate(_without_nulls(document))
+    return Backup.model_validate(without_nulls(document))
 
 
 def parse_restore(document: Mapping[str, Any]) -> Restore:
     """A Restore as the API server has it."""
-    return Restore.model_validate(_without_nulls(document))
+    return Restore.model_validate(without_nulls(document))
 
 
 def parse_location(document: Mapping[str, Any]) -> BackupStorageLocation:
     """A BackupStorageLocation as the API server has it."""
-    return BackupStorageLocation.model_validate(_without_nulls(document))
+    return BackupStorageLocation.model_validate(without_nulls(document))
 
 
 def created_at(document: Mapping[str, Any]) -> datetime | None:
@@ -255,7 +255,10 @@ def created_at(document: Mapping[str, Any]) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """The same without fields that are ``null``, which Go writes for what is not set."""
     if isinstance(value, Mapping):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [without_nulls(inner) for inner in value]
     return value

@@ -17,8 +17,6 @@ from app.kubernetes.resources import (
     MUTATING_WEBHOOKS,
     NAMESPACES,
     NODES,
-    PERSISTENT_VOLUME_CLAIMS,
-    PODS,
     VALIDATING_WEBHOOKS,
 )
 from app.settings import StackSettings
@@ -26,8 +24,7 @@ from app.velero.admission import rejected, rejection
 from app.velero.bodies import custom_resource, ours
 from app.velero.images import gone_from_registry, images, known_defect, normal_reference
 from app.velero.models import BACKUPS, EXCLUDE_LABEL, GROUP
-from app.velero.restoring import EXCLUDED_NAMESPACES
-from app.velero.scope import FULL, KUBE_SYSTEM, backup_spec
+from app.velero.scope import FULL, backup_spec
 from app.velero.selectors import read_label_selector, selects
 from app.velero.stack.manifests import LABELS, namespace_manifest
 from app.velero.stack.state import foreign_velero, stack_state
@@ -42,7 +39,7 @@ _PROBE = "kecs-state-preflight"
 
 @dataclass(frozen=True)
 class ClusterFinding:
-    """One thing found. ``kind`` is ``namespace``, ``api-group``, ``webhook``, ``velero``, ``volume`` or ``image``;
+    """One thing found. ``kind`` is ``namespace``, ``api-group``, ``webhook``, ``velero`` or ``image``;
     ``error`` is what a stop would fail with, set exactly when the effect is ``refuse``."""
 
     effect: Effect
@@ -59,7 +56,6 @@ async def inspect_cluster(kube: KubeClient, settings: StackSettings) -> list[Clu
         find_dead_api_services(kube),
         find_velero_obstacles(kube, settings),
         find_rejecting_webhooks(kube, settings),
-        find_unsaved_volumes(kube, settings),
         find_images(kube, settings),
     )
     order: list[Effect] = ["refuse", "wait", "list", "info"]
@@ -183,43 +179,6 @@ async def _answers(kube: KubeClient, webhook: dict[str, Any]) -> bool:
         return True
     endpoints = await kube.find(ENDPOINTS, service["name"], service["namespace"])
     return any(subset.get("addresses") for subset in (endpoints or {}).get("subsets") or ())
-
-
-async def find_unsaved_volumes(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
-    """Volumes of pods whose content no backup holds; the objects that name them are saved."""
-    skipped = {*EXCLUDED_NAMESPACES, KUBE_SYSTEM, settings.namespace}
-    pods, claims = await side_by_side(kube.list(PODS), kube.list(PERSISTENT_VOLUME_CLAIMS, metadata_only=True))
-    found = [
-        finding
-        for pod in pods.items
-        if pod["metadata"]["namespace"] not in skipped and not _ended(pod)
-        for finding in unsaved_volumes(pod)
-    ]
-    used = {finding.name for finding in found}
-    for claim in claims.items:
-        place = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
-        if claim["metadata"]["namespace"] not in skipped and f"{place} (claim)" not in used:
-            found.append(ClusterFinding("list", "volume", f"{place} (claim)", "no pod uses it; its data is not saved"))
-    return sorted(set(found), key=lambda finding: finding.name)
-
-
-def _ended(pod: dict[str, Any]) -> bool:
-    return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
-
-
-def unsaved_volumes(pod: dict[str, Any]) -> Iterator[ClusterFinding]:
-    """The volumes of one pod that hold data of their own."""
-    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-    for volume in (pod.get("spec") or {}).get("volumes") or ():
-        if claim := volume.get("persistentVolumeClaim"):
-            place = f"{namespace}/{claim['claimName']} (claim)"
-            yield ClusterFinding("list", "volume", place, "the data of volume claims is not saved yet")
-        elif path := (volume.get("hostPath") or {}).get("path"):
-            place = f"{namespace}/{name}:{volume['name']} (hostPath)"
-            yield ClusterFinding("list", "volume", place, f"{path} lies on the node and is not saved")
-        elif "emptyDir" in volume:
-            place = f"{namespace}/{name}:{volume['name']} (emptyDir)"
-            yield ClusterFinding("list", "volume", place, "an emptyDir lives and dies with its pod")
 
 
 async def find_images(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:

@@ -97,6 +97,9 @@ _LOAD_BALANCING: tuple[Selector, ...] = (
 )
 _NOT_VELEROS = Requirement("component", "NotIn", ("velero",))
 
+#: What lies on another server stays there; a file-system backup would copy all of it.
+_NO_NFS = {"conditions": {"nfs": {}}, "action": {"type": "skip"}}
+
 _RULES = Policy(
     namespaced=(
         NamespaceRules(
@@ -130,6 +133,7 @@ class Scope(BaseModel):
     ``partial`` says that a caller asked for less than everything. A scope may leave namespaces out (they are being
     deleted, say) and be full all the same. Names of namespaces may be globs; ``resources`` are written ``plural`` or
     ``plural.group``. With namespaces given, cluster-scoped objects are taken only where ``resources`` names them.
+    ``volumes``: save those of running pods file by file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,6 +142,7 @@ class Scope(BaseModel):
     excluded_namespaces: list[str] = []
     resources: list[str] = []
     selector: str = ""
+    volumes: bool = False
     partial: bool = False
     velero_namespace: str = "velero"
 
@@ -244,7 +249,8 @@ def _second_home(resource: Resource, served: set[tuple[str, str]]) -> bool:
 
 def backup_policy(scope: Scope = FULL) -> dict[str, Any]:
     """The resource policy a backup of ``scope`` refers to."""
-    return _RULES.narrowed(scope.terms).document(bare_kinds=True)
+    policy = _RULES.narrowed(scope.terms).document(bare_kinds=True)
+    return policy | {"volumePolicies": [_NO_NFS]} if scope.volumes else policy
 
 
 def backup_spec(scope: Scope, *, policy_name: str, storage_location: str = "default") -> dict[str, Any]:
@@ -256,7 +262,7 @@ def backup_spec(scope: Scope, *, policy_name: str, storage_location: str = "defa
         "storageLocation": storage_location,
         "ttl": TTL,
         "snapshotVolumes": False,
-        "defaultVolumesToFsBackup": False,
+        "defaultVolumesToFsBackup": scope.volumes,
         "includedNamespaces": scope.included_namespaces or ["*"],
         "excludedNamespaces": scope.left_out_namespaces,
         "excludedNamespaceScopedResources": list(EXCLUDED_NAMESPACED),

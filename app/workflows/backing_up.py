@@ -18,7 +18,8 @@ from app.workflows.proving import prove_backup
 from app.workflows.records import note_bucket_backups, unproven_record
 from app.workflows.requests import NotSaved, ScopeOptions
 from app.workflows.retention import prune_backups
-from app.workflows.stack import wake_stack
+from app.workflows.stack import start_node_agent, wake_stack
+from app.workflows.volumes import maintain_repositories, proven_volumes
 from app.workflows.world import InstanceSession
 
 Kind = Literal["stop-backup", "backup"]
@@ -37,6 +38,9 @@ async def make_proven_backup(
     inventory, _ = await together(
         journal.step(take_inventory, session, prepared.scope), journal.step(wake_stack, session, journal)
     )
+    if prepared.saves_volumes:
+        await journal.step(start_node_agent, session)
+        await journal.optional_step(maintain_repositories, session)
     name = await journal.step(choose_backup_name, session, kind)
     ref = await journal.step(create_backup, session, journal, name, prepared.scope)
     await journal.step(wait_for_backup, session, journal, ref)
@@ -49,6 +53,7 @@ async def make_proven_backup(
         inventory=inventory,
         proof=proof,
         not_saved=[*prepared.not_saved, *unlisted(inventory, prepared.not_saved)],
+        volumes=proven_volumes(session, ref.name),
         pruned=pruned or [],
     )
 
@@ -109,7 +114,7 @@ async def wait_for_backup(session: InstanceSession, journal: Journal, ref: Backu
             f"backup {backup.phase or 'New'}", items_done=progress.items_backed_up, items_total=progress.total_items
         )
 
-    timeout = session.settings.workflow.backup_timeout_seconds
+    timeout = session.rules().backup_timeout_seconds
     backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
     if backup.phase != phases.COMPLETED:
         reasons = backup.reasons or await _noted_errors(session, ref.name)

@@ -4,6 +4,7 @@ from app.jobs.journal import Journal
 from app.proof.comparison import ContentComparison, compare_with_backup
 from app.workflows.outcomes import Comparison, DifferingObject, NotRestorable
 from app.workflows.requests import RerunTasks
+from app.workflows.restored_volumes import replaced_volumes
 from app.workflows.tasks import wanted_objects
 from app.workflows.world import InstanceSession
 
@@ -12,8 +13,10 @@ MOST_LISTED = 200
 
 async def compare_content(session: InstanceSession, backup: str, rerun: RerunTasks) -> Comparison:
     """The whole backup against the cluster, but for tasks that were left out on purpose."""
-    wanted = wanted_objects(await session.index(backup), rerun)
-    return as_outcome(await compare_with_backup(await session.kube(), await session.archive(backup), wanted))
+    wanted, replaced = wanted_objects(await session.index(backup), rerun), await replaced_volumes(session, backup)
+    archive = await session.archive(backup)
+    found = await compare_with_backup(await session.kube(), archive, lambda key: wanted(key) and key not in replaced)
+    return as_outcome(found)
 
 
 def as_outcome(found: ContentComparison) -> Comparison:

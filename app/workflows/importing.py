@@ -12,7 +12,9 @@ from app.workflows.world import InstanceSession
 async def import_backup(session: InstanceSession, name: str) -> None:
     """Post the Backup with its status from the bucket's own metadata; one that is there already is success."""
     velero = await session.velero()
-    if await velero.find_backup(name) is not None:
+    if (found := await velero.find_backup(name)) is not None:
+        # An import that was cut short may have left out its volumes.
+        await velero.import_volumes(found, await pod_volume_backups(session, name))
         return
     store = await session.objects()
     try:
@@ -23,10 +25,11 @@ async def import_backup(session: InstanceSession, name: str) -> None:
             remedy=f"List what there is with GET /instances/{session.instance}/backups.",
             backup=name,
         ) from None
-    await velero.import_backup(metadata, await _pod_volume_backups(session, name))
+    await velero.import_backup(metadata, await pod_volume_backups(session, name))
 
 
-async def _pod_volume_backups(session: InstanceSession, name: str) -> list[dict[str, object]]:
+async def pod_volume_backups(session: InstanceSession, name: str) -> list[dict[str, object]]:
+    """The backup's PodVolumeBackups as the bucket has them; empty where no volume was saved."""
     store = await session.objects()
     try:
         packed = await store.get(layout.pod_volume_backups_key(name))

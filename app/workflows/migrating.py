@@ -15,7 +15,7 @@ from app.workflows.backing_up import make_proven_backup
 from app.workflows.checking import MOST_LISTED
 from app.workflows.ecs_view import view_cluster
 from app.workflows.migration import KecsSide, kecs_side
-from app.workflows.outcomes import Outcome, ProofSummary
+from app.workflows.outcomes import Outcome, ProofSummary, ProvenBackup
 from app.workflows.power import read_power, require_running
 from app.workflows.requests import MigrateRequest, ScopeOptions
 from app.workflows.rollout import choose_velero
@@ -56,6 +56,8 @@ async def migrate_instance(request: MigrateRequest, session: InstanceSession, jo
     told = await journal.step(ask_kecs, session, journal)
     backup = await make_proven_backup("backup", ScopeOptions(), session, journal)
     await journal.record(backup=backup.ref.name)
+    if not backup.scope.full or backup.proof.verdict != "proven":
+        raise unfit(session, backup)
     checked = await journal.step(check_coverage, session, told, backup.ref.name)
     if checked.missing:
         if not request.accept_missing:
@@ -128,6 +130,17 @@ async def switch_back(session: InstanceSession) -> bool | None:
     choose_velero(session.settings, changed, wish=None)
     session.directory.save_config(changed)
     return previous
+
+
+def unfit(session: InstanceSession, backup: ProvenBackup) -> MigrationIncomplete:
+    """The problem of a backup that the instance's own policy narrows, or has only looked at."""
+    return MigrationIncomplete(
+        f"{backup.ref.name} is no proof of the whole instance: it is "
+        + ("partial" if not backup.scope.full else backup.proof.verdict),
+        remedy=f"Look at GET /instances/{session.instance}/policy: migrating needs `validate` deep and nothing excluded.",
+        instance_name=session.instance,
+        backup=backup.ref.name,
+    )
 
 
 def incomplete(session: InstanceSession, backup: str, checked: MigrationCheck) -> MigrationIncomplete:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from app.concurrency import in_thread_until_cancelled
-from app.host.ecs_state import EcsState, read_duckdb, unreadable
+from app.host.ecs_state import EcsObject, EcsState, read_duckdb, unreadable
 from app.host.kecs_store import Generation, generations_present, store_trouble
 from app.host.state_copies import StateCopy, list_copies, unfold_duckdb
 from app.jobs.models import BackupRecord
@@ -142,7 +142,8 @@ async def _newest_record(session: InstanceSession) -> BackupRecord | None:
 
 def without_ended(state: EcsState, finished: set[ObjectKey]) -> tuple[EcsState, list[str]]:
     """The state of a copy less its tasks that have ended since, and their names."""
-    left, ended = [], []
+    left: list[EcsObject] = []
+    ended: list[EcsObject] = []
     for one in state.objects:
         (ended if one.kind == "task" and key_of(one) in finished else left).append(one)
     return EcsState(objects=left), [words(one.kind, one.cluster, one.name) for one in ended]

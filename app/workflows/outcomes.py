@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.ports import PowerState
 from app.proof.models import Inventory, Proof
 from app.velero.scope import Scope
+from app.velero.volumes import PodVolume
 from app.workflows.requests import NotSaved
 
 
@@ -38,6 +39,12 @@ class Preparation(Outcome):
 
     scope: Scope
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = []
+
+    @property
+    def saves_volumes(self) -> bool:
+        """Whether there is anything for a node-agent to do."""
+        return any(volume.protection == "protected" for volume in self.volumes)
 
 
 class BackupRef(Outcome):
@@ -62,6 +69,9 @@ class ProofSummary(Outcome):
     items_explained: int
     canary: str
     sha256: dict[str, str]
+    volumes_saved: int = 0
+    volumes_size_bytes: int = Field(default=0, description="Bytes of the files of all saved volumes.")
+    volumes_uploaded_bytes: int = Field(default=0, description="Of these, what earlier backups had not stored yet.")
 
     @classmethod
     def of(cls, proof: Proof) -> "ProofSummary":
@@ -78,6 +88,9 @@ class ProofSummary(Outcome):
             items_explained=proof.items_explained,
             canary=proof.canary.status,
             sha256={stored.key.rsplit("/", 1)[-1]: stored.sha256 for stored in proof.objects},
+            volumes_saved=sum(volume.protection == "protected" for volume in proof.volumes),
+            volumes_size_bytes=sum(volume.size_bytes or 0 for volume in proof.volumes),
+            volumes_uploaded_bytes=sum(volume.uploaded_bytes or 0 for volume in proof.volumes),
         )
 
 
@@ -104,6 +117,7 @@ class ProvenBackup(Outcome):
     inventory: Inventory
     proof: ProofSummary
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = []
     pruned: list[str]
 
 
@@ -116,6 +130,7 @@ class StopResult(Outcome):
     proof: ProofSummary | None = None
     changed_since_backup: list[ChangedObject] = []
     not_saved: list[NotSaved] = []
+    volumes: list[PodVolume] = Field(default=[], description="Every volume of running pods and what became of it.")
     pruned: list[str] = []
     state_copy: str | None = Field(default=None, description="The copy of KECS's own store that was made, or stands.")
     power_off: str | None = None
@@ -129,6 +144,7 @@ class BackupResult(Outcome):
     scope: Literal["full", "partial"]
     proof: ProofSummary
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = Field(default=[], description="Every volume of running pods and what became of it.")
     pruned: list[str]
 
 
@@ -186,6 +202,21 @@ class RestoredWebhooks(Outcome):
     left_out: list[str]
 
 
+class RestoredVolume(Outcome):
+    """A volume of the backup whose pod was to come back, and what came of its data.
+
+    ``kept``: the cluster survived, and the volume with it.
+    """
+
+    namespace: str
+    pod: str
+    volume: str
+    claim: str = ""
+    outcome: Literal["restored", "kept", "missing"]
+    reason: str = ""
+    size_bytes: int
+
+
 class RestoreOutcome(Outcome):
     """What a restore brought back."""
 
@@ -197,6 +228,7 @@ class RestoreOutcome(Outcome):
     rerun_tasks: list[str] = []
     tasks_not_run: list[str] = Field(default=[], description="Tasks that ran at the backup and were left ended.")
     duplicate_tasks: list[str] = Field(default=[], description="Pods KECS's own restoration made of the same tasks.")
+    volumes: list[RestoredVolume] = Field(default=[], description="Volumes of the backup and what came of their data.")
     overwritten: list[str] = []
     workloads_not_ready: list[str] = []
     webhooks_left_out: list[str] = []

@@ -12,9 +12,11 @@ from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
 from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
 from app.velero.scope import Scope
+from app.velero.volumes import ClusterVolumes, list_volumes
 from app.workflows.identity import outstanding_error
 from app.workflows.outcomes import Preparation
 from app.workflows.requests import NotSaved, PreflightCheck, PreflightView, ScopeOptions
+from app.workflows.volumes import check_volumes, refuse_lost_volumes, volumes_mode, volumes_not_saved
 from app.workflows.world import InstanceSession
 
 POLL_SECONDS = 0.5
@@ -28,6 +30,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     await check_storage(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
+    mode = volumes_mode(session, options)
     excluded = [*options.exclude_namespaces, *(entry.name for entry in not_saved if entry.kind == "namespace")]
     scope = Scope(
         namespaces=options.include_namespaces or None,
@@ -36,8 +39,12 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
         selector=options.selector,
         partial=options.narrow,
         velero_namespace=session.settings.stack.namespace,
+        volumes=mode == "file-system",
     )
-    return Preparation(scope=scope, not_saved=not_saved)
+    volumes = await list_volumes(kube, session.settings.stack, scope)
+    if mode == "refuse":
+        refuse_lost_volumes(session.instance, volumes)
+    return Preparation(scope=scope, not_saved=[*not_saved, *volumes_not_saved(volumes)], volumes=volumes.volumes)
 
 
 async def check_storage(session: InstanceSession) -> None:
@@ -86,13 +93,17 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
     """The preflight as a view: every check with its outcome, without changing anything."""
     checks = await check_host(session, status)
     not_saved: list[NotSaved] = []
+    volumes = ClusterVolumes()
     objects = None
     if status.state is PowerState.RUNNING:
         kube = await session.kube()
         findings = await inspect_cluster(kube, session.settings.stack)
         checks += checks_of(findings)
-        not_saved = _not_saved(findings)
-        scope = Scope(velero_namespace=session.settings.stack.namespace)
+        mode = volumes_mode(session)
+        scope = Scope(velero_namespace=session.settings.stack.namespace, volumes=mode == "file-system")
+        volumes = await list_volumes(kube, session.settings.stack, scope)
+        checks.append(check_volumes(session.instance, mode, volumes))
+        not_saved = [*_not_saved(findings), *volumes_not_saved(volumes)]
         objects = len((await take_inventory(kube, scope)).items)
     return PreflightView(
         instance_name=session.instance,
@@ -100,6 +111,7 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
         would_stop=all(check.outcome != "refused" for check in checks),
         checks=checks,
         not_saved=not_saved,
+        volumes=volumes.volumes,
         objects=objects,
     )
 

@@ -39,6 +39,7 @@ async def prove_backup(
         full=prepared.scope.full,
         host_directory=Path(storage.host_path),
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
+        volumes=prepared.volumes,
     )
 
     async def report(done: int, total: int) -> None:

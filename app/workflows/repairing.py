@@ -10,6 +10,7 @@ from app.workflows.archives import choose_backup
 from app.workflows.checking import MOST_LISTED, clear_outstanding, compare_content, settle_outstanding
 from app.workflows.outcomes import Presence, RestoreOutcome
 from app.workflows.requests import RerunTasks, RestoreOptions
+from app.workflows.restored_volumes import check_volumes, prepare_volumes
 from app.workflows.restores import name_restores, run_restore
 from app.workflows.stack import wake_stack
 from app.workflows.tasks import (
@@ -52,12 +53,14 @@ async def mend(
     await journal.step(wake_stack, session, journal)
     backup = await journal.step(choose_backup, session, journal, backup, exactly=True)
     await journal.record(backup=backup)
+    await journal.step(prepare_volumes, session, backup)
     prefix = await journal.step(name_restores, session)
     if rerun == "keep":
         await journal.step(remove_ended_tasks, session, backup, power_was_off=True)
     missing = await journal.step(restore_missing, session, journal, backup, prefix, rerun)
     not_ready = await journal.step(wait_for_workloads, session)
     comparison = await journal.step(compare_content, session, backup, rerun)
+    comparison, volumes = await check_volumes(session, journal, backup, lambda key: str(key) in missing, comparison)
     await journal.step(settle_outstanding, session, journal, backup, comparison)
     return RestoreOutcome(
         backup=backup,
@@ -66,6 +69,7 @@ async def mend(
         comparison=comparison,
         rerun_tasks=await journal.step(list_rerun_tasks, session, backup),
         tasks_not_run=await journal.step(list_tasks_not_run, session, backup, rerun, power_was_off=True),
+        volumes=volumes,
         workloads_not_ready=not_ready,
         seconds=age_seconds(began),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.ports import PowerState
+from app.velero.volumes import PodVolume
 
 RerunTasks = Literal["keep", "skip"]
 NamePattern = Annotated[str, Field(min_length=1, max_length=253)]
@@ -29,6 +30,11 @@ class ScopeOptions(StrictModel):
         default=[], description="Resources to take, as `plural` or `plural.group`; empty means all."
     )
     selector: str = Field(default="", description="Label selector with `key=value` terms.", examples=["app=web"])
+    include_volumes: bool | None = Field(
+        default=None,
+        description="Save the volumes of running pods file by file. Null leaves it to the instance's policy, then to "
+        "the setting; `false` leaves them out and only names them.",
+    )
 
     @property
     def narrow(self) -> bool:
@@ -46,7 +52,6 @@ class StopBackupOptions(ScopeOptions):
     )
     validate_level: Literal["deep"] = Field(default="deep", alias="validate", description="How the backup is proven.")
     on_partial: Literal["fail"] = Field(default="fail", description="What a PartiallyFailed backup means.")
-    include_volumes: Literal[False] = Field(default=False, description="Volumes are not saved yet.")
 
     @model_validator(mode="after")
     def _only_a_whole_backup_protects(self) -> Self:
@@ -229,6 +234,7 @@ class PreflightView(BaseModel):
     would_stop: bool = Field(description="Whether a stop would go ahead.")
     checks: list[PreflightCheck]
     not_saved: list[NotSaved]
+    volumes: list[PodVolume] = Field(description="Every volume of running pods and what would become of it.")
     objects: int | None = Field(description="Objects a backup would take now; null while the cluster is off.")
 
 

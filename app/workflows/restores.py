@@ -1,5 +1,6 @@
 """One Restore of Velero's: posted or adopted, waited for, and its report read."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from app import phases
@@ -21,12 +22,15 @@ async def name_restores(session: InstanceSession) -> str:
     return f"restore-{session.instance}-{datetime.now(UTC):%Y%m%d%H%M%S}"
 
 
-def left_to_controllers(archive: Archive) -> list[ObjectKey]:
-    """What a controller that comes back will make by itself, so that no Restore may make it too."""
+def left_to_controllers(archive: Archive, carriers: Collection[ObjectKey]) -> list[ObjectKey]:
+    """What a controller that comes back will make by itself, so that no Restore may make it too.
+
+    ``carriers`` are made all the same, since the data of volumes comes back in them; their controllers adopt them.
+    """
     return [
         key
         for key, item in archive.items.items()
-        if archive.has_controller_of(item) and key.resource not in RESTORED_THOUGH_CONTROLLED
+        if archive.has_controller_of(item) and key.resource not in RESTORED_THOUGH_CONTROLLED and key not in carriers
     ]
 
 
@@ -37,7 +41,7 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     """
     velero = await session.velero()
     await velero.create_restore(name, plan, job_id=journal.job.id)
-    timeout = session.settings.workflow.restore_timeout_seconds
+    timeout = session.rules().restore_timeout_seconds
 
     async def report(found: object) -> None:
         progress = found.status.progress  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from app.workflows.checking import compare_content, settle_outstanding
 from app.workflows.kecs_server import hold_kecs_server, release_kecs_server
 from app.workflows.outcomes import Decision, RestoredWebhooks, RestoreOutcome
 from app.workflows.requests import RerunTasks, RestoreOptions
+from app.workflows.restored_volumes import carriers, check_volumes, prepare_volumes
 from app.workflows.restores import left_to_controllers, name_restores, run_restore
 from app.workflows.selecting import restore_part
 from app.workflows.stack import wake_stack
@@ -28,6 +29,7 @@ from app.workflows.tasks import (
     list_tasks_not_run,
     remove_ended_tasks,
     rerun_policy,
+    wanted_objects,
 )
 from app.workflows.webhooks import ready_webhooks
 from app.workflows.workloads import wait_for_workloads
@@ -55,6 +57,7 @@ async def restore_whole(
 ) -> RestoreOutcome:
     """The three Restores of a full restore, with KECS's own server out of the way of the first two."""
     began, rerun = datetime.now(UTC), rerun_policy(session, wish)
+    await journal.step(prepare_volumes, session, backup)
     prefix = await journal.step(name_restores, session)
     await journal.step(hold_kecs_server, session)
     if rerun == "keep":
@@ -65,6 +68,8 @@ async def restore_whole(
     not_ready = await journal.step(wait_for_workloads, session)
     webhooks = await journal.step(restore_webhooks, session, journal, backup, prefix)
     comparison = await journal.step(compare_content, session, backup, rerun)
+    wanted = wanted_objects(await session.index(backup), rerun)
+    comparison, volumes = await check_volumes(session, journal, backup, wanted, comparison)
     await journal.step(settle_outstanding, session, journal, backup, comparison)
     return RestoreOutcome(
         backup=backup,
@@ -74,6 +79,7 @@ async def restore_whole(
         rerun_tasks=await journal.step(list_rerun_tasks, session, backup),
         tasks_not_run=await journal.step(list_tasks_not_run, session, backup, rerun, power_was_off=False),
         duplicate_tasks=await journal.step(list_duplicate_tasks, session, backup),
+        volumes=volumes,
         overwritten=overwritten,
         workloads_not_ready=not_ready,
         webhooks_left_out=webhooks.left_out,
@@ -86,7 +92,8 @@ async def restore_everything(
 ) -> int:
     """Everything but webhook configurations; what a controller of the backup will make is left to it."""
     archive = await session.index(backup)
-    left = [*left_to_controllers(archive), *left_out_tasks(archive, rerun)]
+    made = await carriers(session, archive, backup)
+    left = [*left_to_controllers(archive, made), *left_out_tasks(archive, rerun)]
     plan = everything_spec(backup, left, velero_namespace=session.settings.stack.namespace)
     return await run_restore(session, journal, f"{prefix}-1", plan)
 

@@ -44,7 +44,7 @@ async def prune_backups(session: InstanceSession) -> list[str]:
         record for record in await store.backups.list(session.instance) if record.instance_id == config.instance_id
     ]
     spared = {name for name in (config.restore_outstanding, config.restore_pending) if name}
-    keep = config.policy.keep_last or session.settings.workflow.keep_last
+    keep = session.rules().keep_last
     deleted = []
     for name in victims(records, keep, spared):
         await forget_backup(session, name)

@@ -4,13 +4,22 @@ The three stages are ADR-0025's versions 1.0, 1.1 and 1.2. Without Velero an ins
 restoration alone, so a stop without it is never called protected.
 """
 
+from collections.abc import Mapping
+
 from app.errors import VeleroBackupRequired
-from app.host.config import InstanceConfig
+from app.host.config import InstanceConfig, Policy
 from app.jobs.journal import Journal
 from app.settings import Settings
 from app.workflows.outcomes import VeleroChoice
+from app.workflows.policies import Source, decide
 from app.workflows.requests import RestoreOptions, StartRequest, StopRequest
 from app.workflows.world import InstanceSession
+
+WHO: Mapping[Source, str] = {
+    "request": "the request",
+    "policy": "the instance's policy",
+    "setting": "the service's flag",
+}
 
 
 def choose_velero(settings: Settings, config: InstanceConfig | None, *, wish: bool | None) -> VeleroChoice:
@@ -18,15 +27,12 @@ def choose_velero(settings: Settings, config: InstanceConfig | None, *, wish: bo
 
     ``wish`` is what the request says.
     """
-    sayings = {
-        "the request": wish,
-        "the instance's policy": config.policy.use_velero_backup if config else None,
-        "the service's flag": settings.use_velero_backup,
-    }
-    for who, said in sayings.items():
-        if said is not None:
-            return _as_said(settings, who, use=said)
-    return VeleroChoice(use=settings.rollout != "opt-in", asked=False, because=f"the rollout is {settings.rollout!r}")
+    policy = config.policy if config else Policy()
+    decided = decide(settings, policy, Policy(use_velero_backup=wish))
+    use, source = decided.rules.use_velero_backup, decided.sources["use_velero_backup"]
+    if source == "rollout":
+        return VeleroChoice(use=use, asked=False, because=f"the rollout is {settings.rollout!r}")
+    return _as_said(settings, WHO[source], use=use)
 
 
 def _as_said(settings: Settings, who: str, *, use: bool) -> VeleroChoice:

@@ -47,6 +47,7 @@ async def back_up_instance(request: BackupRequest, session: InstanceSession, jou
         scope="full" if backup.scope.full else "partial",
         proof=backup.proof,
         not_saved=backup.not_saved,
+        volumes=backup.volumes,
         pruned=backup.pruned,
     )
 

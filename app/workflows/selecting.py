@@ -15,6 +15,7 @@ from app.workflows.archives import ours_to_restore
 from app.workflows.checking import as_outcome
 from app.workflows.outcomes import Comparison, RestoreOutcome
 from app.workflows.requests import RestoreOptions
+from app.workflows.restored_volumes import carriers, check_volumes, prepare_volumes, replaced_volumes
 from app.workflows.restores import left_to_controllers, name_restores, run_restore
 from app.workflows.world import InstanceSession
 
@@ -22,14 +23,18 @@ from app.workflows.world import InstanceSession
 async def restore_part(backup: str, wish: RestoreOptions, session: InstanceSession, journal: Journal) -> RestoreOutcome:
     """Restore what was asked for and compare just that; what is outstanding stays so."""
     began = datetime.now(UTC)
+    await journal.step(prepare_volumes, session, backup)
     prefix = await journal.step(name_restores, session)
     created = await journal.step(restore_selection, session, journal, backup, prefix, wish)
-    comparison = await journal.step(compare_selection, session, backup, wish)
+    wanted = await selection(session, backup, wish)
+    comparison = await journal.step(compare_selection, session, backup, wanted)
+    comparison, volumes = await check_volumes(session, journal, backup, wanted, comparison)
     return RestoreOutcome(
         backup=backup,
         restores=[f"{prefix}-1"],
         created=created,
         comparison=comparison,
+        volumes=volumes,
         seconds=age_seconds(began),
     )
 
@@ -39,29 +44,35 @@ async def restore_selection(
 ) -> int:
     """The part that was asked for; gives the number of objects made."""
     archive = await session.index(backup)
+    made = await carriers(session, archive, backup)
     plan = selective_restore_spec(
         backup,
         namespaces=wish.namespaces,
         resources=wish.resources,
         selector=wish.selector,
         existing_resource_policy=wish.existing_resource_policy,
-        left_to_controllers=left_to_controllers(archive),
+        left_to_controllers=left_to_controllers(archive, made),
         velero_namespace=session.settings.stack.namespace,
     )
     return await run_restore(session, journal, f"{prefix}-1", plan)
 
 
-async def compare_selection(session: InstanceSession, backup: str, wish: RestoreOptions) -> Comparison:
+async def compare_selection(session: InstanceSession, backup: str, wanted: Callable[[ObjectKey], bool]) -> Comparison:
     """The part that was asked for against the cluster."""
-    path = await session.archive(backup)
-    selected = await asyncio.to_thread(selected_keys, path, wish.selector)
+    return as_outcome(await compare_with_backup(await session.kube(), await session.archive(backup), wanted))
+
+
+async def selection(session: InstanceSession, backup: str, wish: RestoreOptions) -> Callable[[ObjectKey], bool]:
+    """Whether an object of the backup was asked for."""
+    selected = await asyncio.to_thread(selected_keys, await session.archive(backup), wish.selector)
+    replaced = await replaced_volumes(session, backup)
 
     def wanted(key: ObjectKey) -> bool:
         in_namespace = not wish.namespaces or key.namespace in wish.namespaces
         in_resources = not wish.resources or bool({key.resource, key.resource.partition(".")[0]} & set(wish.resources))
-        return ours_to_restore(key) and in_namespace and in_resources and selected(key)
+        return ours_to_restore(key) and in_namespace and in_resources and selected(key) and key not in replaced
 
-    return as_outcome(await compare_with_backup(await session.kube(), path, wanted))
+    return wanted
 
 
 def selected_keys(path: Path, selector: str) -> Callable[[ObjectKey], bool]:

@@ -18,6 +18,7 @@ from app.errors import (
     NoRestoreOutstanding,
     OperationInProgress,
 )
+from app.host.config import Policy
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord, Job
 from app.jobs.reconciler import Reconciler
@@ -238,8 +239,8 @@ class Operations:
     async def _submit(self, kind: str, name: str, request: JobOptions) -> Job:
         if request.callback_url is not None:
             self._addresses.check(request.callback_url)
-        workflow = self._world.settings.workflow
-        seconds = min(request.timeout_seconds or workflow.job_timeout_seconds, workflow.max_job_timeout_seconds)
+        rules = InstanceSession(self._world, name).rules(Policy(job_timeout_seconds=request.timeout_seconds))
+        seconds = min(rules.job_timeout_seconds, self._world.settings.workflow.max_job_timeout_seconds)
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         # Only what was asked for: to say nothing means something else than to say the default.
         body = request.model_dump(mode="json", by_alias=True, exclude_unset=True)

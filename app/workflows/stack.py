@@ -8,6 +8,7 @@ from app.jobs.journal import Journal
 from app.kubernetes.resources import DEPLOYMENTS
 from app.velero.preflight import missing_images
 from app.velero.stack.manifests import VELERO
+from app.velero.stack.node_agent import wake_node_agent
 from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
 from app.velero.stack.state import woken_by
@@ -35,7 +36,7 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
 
     context = StackContext(
         kube=await session.kube(),
-        settings=session.settings.stack,
+        settings=session.stack,
         credentials=ensure_credentials(session.directory),
         repository_password=ensure_repository_password(session.directory),
         storage_node_path=storage.node_path,
@@ -47,6 +48,11 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         on_progress=report,
     )
     await wake(context)
+
+
+async def start_node_agent(session: InstanceSession) -> None:
+    """What reads and writes volumes, up on every node; it goes to sleep with the stack."""
+    await wake_node_agent(await session.kube(), session.settings.stack)
 
 
 async def provide_images(session: InstanceSession, journal: Journal) -> None:
@@ -64,7 +70,7 @@ async def provide_images(session: InstanceSession, journal: Journal) -> None:
 
 async def sleep_stack(session: InstanceSession, *, force: bool = False) -> bool:
     """Scale the stack to zero; one that a person woke, or a resident one, only by ``force``. Says whether it sleeps."""
-    kube, settings = await session.kube(), session.settings.stack
+    kube, settings = await session.kube(), session.stack
     sleeps = await sleep(kube, settings, force=force)
     if sleeps or force:
         await session.world.forwards.close(session.instance)

@@ -54,6 +54,7 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         proof=backup.proof,
         changed_since_backup=changed,
         not_saved=backup.not_saved,
+        volumes=backup.volumes,
         pruned=backup.pruned,
         state_copy=copy,
         power_off=session.settings.workflow.power_off,

@@ -8,6 +8,7 @@ was made anew, runs once more is the policy ``rerun_tasks``.
 from collections.abc import Callable
 from typing import Any
 
+from app.host.config import Policy
 from app.kubernetes.resources import PODS
 from app.proof.archive import Archive
 from app.proof.models import ObjectKey
@@ -26,9 +27,7 @@ _KILLED = ("Error", 137)
 
 def rerun_policy(session: InstanceSession, wish: RestoreOptions) -> RerunTasks:
     """What the request says, else the instance's policy, else the setting."""
-    config = session.directory.load_config()
-    policy = config.policy.rerun_tasks if config is not None else None
-    return wish.rerun_tasks or policy or session.settings.workflow.rerun_tasks
+    return session.rules(Policy(rerun_tasks=wish.rerun_tasks)).rerun_tasks
 
 
 def tasks_of(archive: Archive) -> list[ObjectKey]:

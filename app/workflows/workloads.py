@@ -14,7 +14,7 @@ async def wait_for_workloads(session: InstanceSession) -> list[str]:
     kube = await session.kube()
     not_ready = await list_not_ready(kube)
     try:
-        async with asyncio.timeout(session.settings.workflow.workloads_timeout_seconds):
+        async with asyncio.timeout(session.rules().workloads_timeout_seconds):
             while not_ready:
                 await asyncio.sleep(POLL_SECONDS)
                 not_ready = await list_not_ready(kube)

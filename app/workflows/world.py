@@ -8,17 +8,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.host.config import Policy
 from app.host.credentials import ensure_credentials
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
 from app.ports import Clusters
 from app.proof.archive import Archive, read_archive
-from app.settings import Settings
+from app.settings import Settings, StackSettings
 from app.storage import layout
 from app.storage.s3 import S3Store
 from app.velero.client import VeleroClient
 from app.workflows.forwards import StackForwards
+from app.workflows.policies import Rules, decide, refuse_not_built
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,18 @@ class InstanceSession:
     def instance_id(self) -> str:
         """The instance's own id; raises when it was never recorded."""
         return self.directory.update_config().instance_id
+
+    def rules(self, wish: Policy | None = None) -> Rules:
+        """What holds for this instance now; ``wish`` is what the request says."""
+        config = self.directory.load_config()
+        rules = decide(self.settings, config.policy if config else Policy(), wish).rules
+        refuse_not_built(rules)
+        return rules
+
+    @property
+    def stack(self) -> StackSettings:
+        """The stack's settings, as they are for this instance."""
+        return self.settings.stack.model_copy(update={"mode": self.rules().stack})
 
     async def kube(self) -> KubeClient:
         """The cluster's API, connected with a fresh kubeconfig of the power driver."""

@@ -103,7 +103,6 @@ async def test_broken_json_is_a_problem(client: httpx.AsyncClient, content: byte
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("stop", {"backup": {"include_volumes": True}}, "backup.include_volumes"),
         ("stop", {"backup": {"validate": "quick"}}, "backup.validate"),
         ("stop", {"backup": {"validate": "restore-test"}}, "backup.validate"),
         ("stop", {"backup": {"on_partial": "accept"}}, "backup.on_partial"),

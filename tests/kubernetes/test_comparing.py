@@ -31,6 +31,16 @@ def test_the_port_of_any_other_service_counts(namespace: str, name: str) -> None
     assert paths(before, after) == ["/spec/ports/0/targetPort"]
 
 
+def test_the_container_in_which_a_restored_pod_waited_for_its_data_is_not_compared() -> None:
+    """Velero puts it before the pod's own ones, and it stays."""
+    own = {"name": "init", "image": "i"}
+    before = {"kind": "Pod", "metadata": {"name": "api"}, "spec": {"containers": [], "initContainers": [own]}}
+    spec = {"containers": [], "initContainers": [{"name": "restore-wait", "image": "velero"}, own]}
+    after = before | {"spec": spec}
+    assert paths(before, after) == []
+    assert normalise(after)[1] == {"Pod restore-wait container": 1}
+
+
 def test_other_fields_of_the_api_servers_own_service_count() -> None:
     """The rule is for one field."""
     assert paths(service("default", "kubernetes", port=443), service("default", "kubernetes", port=444)) == [

@@ -67,6 +67,14 @@ class RealInstance:
         """The administrator's kubeconfig."""
         return ClusterAccess(self.slot.kubeconfig())
 
+    def volume_directory(self, pod_uid: str, volume: str) -> Path:
+        """An emptyDir lies there by its name; a claim's volume is mounted into the machine, and lies where it is."""
+        directory = self.slot.directory / "kubelet" / "pods" / pod_uid / "volumes"
+        if (named := directory / "kubernetes.io~empty-dir" / volume).exists():
+            return named
+        (local,) = (directory / "kubernetes.io~local-volume").iterdir()
+        return self.state_dir / "instances" / NAME / "data" / local.name
+
     async def delete(self) -> None:
         """Whatever state it is in."""
         await asyncio.to_thread(cluster.delete, NAME)

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ImageMissing
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, VALIDATING_WEBHOOKS, Resource
+from app.kubernetes.resources import NAMESPACES, NODES, VALIDATING_WEBHOOKS, Resource
 from app.settings import ImageSettings, StackSettings
 from app.velero.bodies import custom_resource
 from app.velero.client import VeleroClient
@@ -18,7 +18,6 @@ from app.velero.preflight import (
     find_images,
     find_namespaces,
     find_rejecting_webhooks,
-    find_unsaved_volumes,
     find_velero_obstacles,
     inspect_cluster,
 )
@@ -112,14 +111,6 @@ async def test_an_adopted_foreign_velero_is_only_worth_knowing(kube: KubeClient)
         refused = await find_velero_obstacles(kube, StackSettings(namespace="theirs"))
         adopted = await find_velero_obstacles(kube, StackSettings(namespace="theirs", adopt_foreign=True))
     assert (effects(refused), effects(adopted)) == ([("refuse", "theirs")], [("info", "theirs")])
-
-
-async def test_a_claim_that_no_pod_uses_is_listed_too(kube: KubeClient) -> None:
-    """Its data is somewhere, and not in the backup."""
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claim = {"metadata": {"name": "db", "namespace": "default"}, "spec": spec}
-    async with having(kube, PERSISTENT_VOLUME_CLAIMS, claim):
-        assert effects(await find_unsaved_volumes(kube, SETTINGS)) == [("list", "default/db (claim)")]
 
 
 async def test_an_image_nobody_can_pull_refuses_unless_a_node_has_it(kube: KubeClient) -> None:

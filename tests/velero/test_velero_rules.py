@@ -12,7 +12,7 @@ from app.settings import ImageSettings, StackSettings
 from app.velero.bodies import asks_for_the_same, imported_backup, imported_volume, policy_config_map
 from app.velero.images import gone_from_registry, images, known_defect, normal_reference
 from app.velero.models import ALL_TYPES, parse_backup
-from app.velero.preflight import concerns_backups, unsaved_volumes
+from app.velero.preflight import concerns_backups
 from app.velero.stack.crds import parse_definitions, remembered_definitions, require_filter_policies
 from app.velero.stack.freshness import is_old
 from app.velero.stack.troubles import image_missing, troubles_of
@@ -203,19 +203,3 @@ def test_webhooks_that_backups_pass_through_are_found() -> None:
     assert not concerns_backups(webhook(namespaceSelector={"matchLabels": {"kecs.dev/managed": "true"}}), "velero")
     elsewhere = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["velero"]}
     assert not concerns_backups(webhook(namespaceSelector={"matchExpressions": [elsewhere]}), "velero")
-
-
-def test_volumes_with_data_are_listed_and_projections_are_not() -> None:
-    """Secrets and ConfigMaps are saved as objects."""
-    volumes = [
-        {"name": "data", "persistentVolumeClaim": {"claimName": "db"}},
-        {"name": "host", "hostPath": {"path": "/srv"}},
-        {"name": "tmp", "emptyDir": {}},
-        {"name": "keys", "secret": {"secretName": "keys"}},
-    ]
-    pod = {"metadata": {"namespace": "web", "name": "api"}, "spec": {"volumes": volumes}}
-    assert [finding.name for finding in unsaved_volumes(pod)] == [
-        "web/db (claim)",
-        "web/api:host (hostPath)",
-        "web/api:tmp (emptyDir)",
-    ]

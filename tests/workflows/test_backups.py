@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.instances import NAME
 from tests.product import Product
+
+pytestmark = pytest.mark.whatever_driver
 
 BACKUPS = f"/instances/{NAME}/backups"
 

@@ -48,6 +48,7 @@ async def test_a_stop_killed_in_each_of_its_steps_still_ends_with_a_proof(produc
         assert (await product.start(rerun_tasks="skip"))["result"]["restored"]["created"] == 0
 
 
+@pytest.mark.whatever_driver
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everything_back(products: Products) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import shutil
 
+import pytest
+
 from app.host.credentials import ensure_credentials
 from app.host.instance_directory import InstanceDirectory
 from app.kubernetes.resources import CONFIG_MAPS, NAMESPACES
@@ -52,6 +54,7 @@ async def test_a_stop_on_a_cluster_recreated_by_somebody_is_refused(product: Pro
     assert (refused.status_code, refused.json()["code"]) == (409, "restore-outstanding")
 
 
+@pytest.mark.whatever_driver
 async def test_an_outstanding_restore_can_be_given_up(product: Product) -> None:
     """Then the cluster is backed up as it is."""
     await product.stop()
@@ -63,6 +66,7 @@ async def test_an_outstanding_restore_can_be_given_up(product: Product) -> None:
     assert (await product.stop())["result"]["protected"]
 
 
+@pytest.mark.whatever_driver
 async def test_a_narrowed_backup_protects_nothing(product: Product) -> None:
     """It opens the gate only for who says best effort, and the job says what that means."""
     body = {"backup": {"include_namespaces": ["internal"]}}
@@ -76,6 +80,7 @@ async def test_a_narrowed_backup_protects_nothing(product: Product) -> None:
     assert (again["result"]["noop"], again["result"]["protected"]) == (True, False)
 
 
+@pytest.mark.whatever_driver
 async def test_a_sixth_stop_prunes_the_oldest_backup(products: Products) -> None:
     """Five proven full backups stay, in the list and in the bucket."""
     async with products(WORKFLOW__KEEP_LAST="3") as product:
@@ -86,6 +91,7 @@ async def test_a_sixth_stop_prunes_the_oldest_backup(products: Products) -> None
         assert {path.name for path in proofs.iterdir()} == kept
 
 
+@pytest.mark.whatever_driver
 async def test_a_lost_database_is_rebuilt_from_the_proofs_on_the_host(product: Product) -> None:
     """The start of a recreated cluster finds its backup all the same."""
     await product.add_config_map("kept")
@@ -101,6 +107,7 @@ async def test_a_lost_database_is_rebuilt_from_the_proofs_on_the_host(product: P
     assert await product.has_config_map("kept")
 
 
+@pytest.mark.whatever_driver
 async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn(products: Products) -> None:
     """Database and proofs are gone; the next backup finds what lies in the bucket, and keep-last lets it go."""
     async with products(WORKFLOW__KEEP_LAST="2") as product:
@@ -119,6 +126,7 @@ async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn
         assert job["result"]["pruned"] == [first]
 
 
+@pytest.mark.whatever_driver
 async def test_an_archive_replaced_through_s3_is_not_restored_but_the_one_before(product: Product) -> None:
     """A whole and readable one, but not what was proven; the start says what was lost by going back."""
     await product.add_config_map("first")
@@ -138,6 +146,7 @@ async def test_an_archive_replaced_through_s3_is_not_restored_but_the_one_before
     assert (await product.has_config_map("first"), await product.has_config_map("second")) == (True, False)
 
 
+@pytest.mark.whatever_driver
 async def test_narrow_backups_prune_nothing_full(products: Products) -> None:
     """They are kept apart."""
     async with products(WORKFLOW__KEEP_LAST="2") as product:
@@ -150,6 +159,7 @@ async def test_narrow_backups_prune_nothing_full(products: Products) -> None:
         assert sorted(rows.values()) == ["full", "partial", "partial"]
 
 
+@pytest.mark.whatever_driver
 async def test_killed_after_the_proof_an_object_added_meanwhile_is_in_the_final_backup(products: Products) -> None:
     """The proof grows old while the service is dead, so the backup is made anew."""
     async with products(WORKFLOW__PROOF_MAX_AGE_SECONDS="2") as product:
@@ -189,6 +199,7 @@ async def test_a_lost_mount_is_refused_before_anything_is_touched(product: Produ
     assert "velero" not in await product.namespaces()
 
 
+@pytest.mark.whatever_driver
 async def test_a_foreign_velero_is_refused(product: Product) -> None:
     """Somebody else's installation is left alone."""
     async with product.kube() as kube:
@@ -208,6 +219,7 @@ async def test_a_missing_image_is_named(products: Products) -> None:
         assert product.state() == "running"
 
 
+@pytest.mark.whatever_driver
 async def test_a_terminating_namespace_is_left_out_and_listed(product: Product) -> None:
     """It cannot be saved, and the stop says so instead of hanging."""
     async with product.kube() as kube:

@@ -60,6 +60,7 @@ async def test_tasks_are_left_ended_when_that_is_asked_for(product: Product) -> 
     await until_phase(product, "Running")
 
 
+@pytest.mark.whatever_driver
 async def test_tasks_can_be_left_out_of_a_cluster_made_anew(products: Products) -> None:
     """By the service's setting; everything else comes back, and nothing counts as missing."""
     async with products(**SOON, WORKFLOW__RERUN_TASKS="skip") as product:

@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.instances import NAME
 from tests.product import Product
 from tests.tools import Tool, program
+
+pytestmark = pytest.mark.whatever_driver
 
 
 async def test_the_velero_cli_agrees_with_the_service(product: Product, tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from app.kubernetes.resources import PODS, VALIDATING_WEBHOOKS
 from tests.product import Product
+
+pytestmark = pytest.mark.whatever_driver
 
 EVERYTHING = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["*"]}
 #: A selector of namespaces alone lets no cluster-scoped object pass.

@@ -78,6 +78,7 @@ class Kubelet:
                 return
             pod = scheduled
         await self._pull(pod)
+        await self._run_init_containers(pod)
         if any(command_of(container) for container in pod["spec"]["containers"]):
             await self._run_processes(pod)
         elif COMPLETES_ANNOTATION in annotations_of(pod):
@@ -102,11 +103,18 @@ class Kubelet:
             await asyncio.sleep(PULL_ATTEMPTS_BEFORE_BACK_OFF)
         await asyncio.Event().wait()
 
-    async def _run_processes(self, pod: Object) -> None:
+    async def _run_init_containers(self, pod: Object) -> None:
+        """One after the other, each to its end; known meanwhile, so that the pod's end is theirs too."""
+        uid = str(pod["metadata"]["uid"])
         for container in pod["spec"].get("initContainers") or []:
             if repository_of(container["image"]) != PLUGIN and command_of(container) is not None:
                 started = await start_container(self._state, self._paths, pod, container)
+                self._containers[uid] = {container["name"]: started}
+                self._write_groups()
                 await started.process.wait()
+                self._containers.pop(uid, None)
+
+    async def _run_processes(self, pod: Object) -> None:
         restarts = _restarts(pod)
         pause = 0.2
         while True:

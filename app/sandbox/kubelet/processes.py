@@ -16,6 +16,7 @@ from app.sandbox.kubelet.state import CONFIG_MAPS, SECRETS, ClusterState
 from app.sandbox.objects import Object, name_of, namespace_of
 
 KILL_SECONDS = 5.0
+KUBELET_PODS = "/var/lib/kubelet/pods"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,12 @@ class NodePaths:
         return self.directory / "logs" / f"{pod['metadata']['uid']}-{container}.log"
 
     def host_path(self, path: str) -> Path:
-        """A hostPath: below the mount it is the host's, elsewhere it is private to the node and dies with it."""
+        """A hostPath: below the mount it is the host's, elsewhere it is private to the node and dies with it.
+
+        The kubelet's own directory is where a real one has it.
+        """
+        if path == KUBELET_PODS:
+            return self.directory / "pods"
         if Path(path).is_relative_to(self.mount):
             return Path(path)
         return self.directory / "node" / path.lstrip("/")

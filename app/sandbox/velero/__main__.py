@@ -1,4 +1,4 @@
-"""``python -m app.sandbox.velero server|install``: the command line of the Velero image, as far as it is used."""
+"""``python -m app.sandbox.velero server|node-agent|install``: the Velero image's command line, as far as it is used."""
 
 import argparse
 import asyncio
@@ -28,6 +28,11 @@ def _arguments() -> argparse.ArgumentParser:
     server.add_argument("--store-validation-frequency", default="1m0s")
     server.add_argument("--backup-sync-period", default="1m0s")
     server.add_argument("--concurrent-backups", type=int, default=1)
+    server.add_argument("--default-repo-maintain-frequency", default="1h0m0s")
+    agent = commands.add_parser("node-agent", allow_abbrev=False)
+    agent.add_argument("role", choices=["server"])
+    helper = commands.add_parser("/velero-restore-helper", allow_abbrev=False)
+    helper.add_argument("restore_uid")
     install = commands.add_parser("install", allow_abbrev=False)
     for flag in ("--crds-only", "--dry-run"):
         install.add_argument(flag, action="store_true", required=True)
@@ -88,6 +93,7 @@ async def _server(flags: argparse.Namespace) -> int:
         validation_frequency=flags.store_validation_frequency,
         sync_period=flags.backup_sync_period,
         concurrent_backups=flags.concurrent_backups,
+        maintenance_frequency=flags.default_repo_maintain_frequency,
     )
     try:
         async with (
@@ -105,6 +111,36 @@ async def _server(flags: argparse.Namespace) -> int:
     return 0
 
 
+async def _node_agent() -> int:
+    """Until it is ended; what it needs is in the environment, as in the real one's pod."""
+    from app.sandbox.apiclient import KubernetesApi
+    from app.sandbox.velero.bucket import Buckets, Endpoints
+    from app.sandbox.velero.discovery import Discovery
+    from app.sandbox.velero.nodeagent import serve_node
+    from app.sandbox.velero.switches import Switches
+    from app.sandbox.velero.world import Options, World
+
+    pods, kubeconfig = _mounted("/host_pods"), Path(os.environ["KECS_SANDBOX_KUBECONFIG"])
+    options = Options(namespace=os.environ.get("VELERO_NAMESPACE") or "velero")
+    async with (
+        KubernetesApi.from_kubeconfig(kubeconfig) as api,
+        Buckets(Endpoints(_path_from_environment("KECS_SANDBOX_ENDPOINTS"))) as buckets,
+    ):
+        switches = Switches(_path_from_environment("KECS_SANDBOX_FAULTS"))
+        credentials = _mounted(os.environ.get("AWS_SHARED_CREDENTIALS_FILE"))
+        world = World(api, Discovery(api), buckets, switches, options, credentials)
+        await serve_node(world, os.environ["NODE_NAME"], Path(str(pods)))
+    return 0
+
+
+async def _restore_helper(restore_uid: str) -> int:
+    from app.sandbox.velero.nodeagent import wait_for_data
+
+    mounts: dict[str, str] = json.loads(os.environ.get("KECS_SANDBOX_MOUNTS") or "{}")
+    await wait_for_data([Path(path) for mount, path in mounts.items() if mount.startswith("/restores/")], restore_uid)
+    return 0
+
+
 def main() -> int:
     """The process's exit status."""
     flags, ignored = _arguments().parse_known_args()
@@ -118,6 +154,10 @@ def main() -> int:
     )
     if ignored:
         logging.getLogger("velero").debug("flags without effect here: %s", ignored)
+    if flags.command == "node-agent":
+        return asyncio.run(_node_agent())
+    if flags.command == "/velero-restore-helper":
+        return asyncio.run(_restore_helper(flags.restore_uid))
     return asyncio.run(_server(flags))
 
 

@@ -26,6 +26,7 @@ from app.sandbox.velero.damage import damage_backup
 from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS
 from app.sandbox.velero.locations import open_bucket
 from app.sandbox.velero.oplog import OperationLog
+from app.sandbox.velero.podvolumes import PodVolumes
 from app.sandbox.velero.preparing import Prepared, prepare
 from app.sandbox.velero.world import World
 from app.sandbox.watching import WorkQueue
@@ -118,6 +119,7 @@ class BackupRun:
         self._world, self._backup, self._prepared = world, backup, prepared
         self._name = name_of(backup)
         self._log = OperationLog(f"backup={world.options.namespace}/{self._name}")
+        self._volumes = PodVolumes(world, backup, self._log)
 
     def failed(self, reason: str) -> Object:
         return {"phase": "Failed", "failureReason": reason, "completionTimestamp": timestamp(now())}
@@ -136,6 +138,7 @@ class BackupRun:
         if exists:
             return self.failed("backup already exists in object storage")
         items = await self._collect()
+        await self._volumes.save(items)
         contents = await asyncio.to_thread(write_archive, items)
         await self._world.switches.reached("backup", "Uploading", self._name)
         return await self._upload(bucket, items, contents)
@@ -182,12 +185,12 @@ class BackupRun:
 
     def _small_files(self, items: list[Item]) -> dict[str, bytes]:
         return {
-            "podvolumebackups.json.gz": gzipped_json([]),
+            "podvolumebackups.json.gz": gzipped_json(self._volumes.made),
             "volumesnapshots.json.gz": gzipped_json([]),
             "itemoperations.json.gz": gzipped_json([]),
             "resource-list.json.gz": gzipped_json(_resource_list(items)),
             "results.gz": self._log.results(),
-            "volumeinfo.json.gz": gzipped_json(_volume_info(items)),
+            "volumeinfo.json.gz": gzipped_json(_volume_info(items) + self._volumes.records()),
         }
 
 
@@ -202,7 +205,7 @@ def _resource_list(items: list[Item]) -> dict[str, list[str]]:
 
 
 def _volume_info(items: list[Item]) -> list[dict[str, Any]]:
-    """No volume is ever saved here, so every bound claim is listed as skipped."""
+    """Claims are directories of the node here, which no backup can hold, so each is listed as skipped."""
     volumes = {name_of(obj): obj for resource, obj in items if resource.name == "persistentvolumes"}
     claims = [obj for resource, obj in items if resource.name == "persistentvolumeclaims"]
     return [

@@ -16,6 +16,7 @@ from app.sandbox.velero.filters import NameFilter, matches_name
 from app.sandbox.velero.kinds import BACKUP_STORAGE_LOCATIONS, BACKUPS, RESTORES
 from app.sandbox.velero.locations import available, open_bucket
 from app.sandbox.velero.oplog import OperationLog
+from app.sandbox.velero.podvolumes import PodVolumeData
 from app.sandbox.velero.policies import FilterPolicy
 from app.sandbox.velero.preparing import read_policy
 from app.sandbox.velero.restore_plan import CRDS, NON_RESTORABLE, RestoreScope, planned_items
@@ -178,6 +179,8 @@ class RestoreRun:
             raise StoreError(f"error downloading backup: {error}") from error
         contents = await asyncio.to_thread(read_archive, data)
         restorer = Restorer(self._world, self._rules(), self._log, contents, self._tell)
+        volumes = await PodVolumeData.of(self._world, self._restore, name_of(self._backup), self._log)
+        restorer.volumes = volumes
         if (spec_of(self._restore).get("hooks") or {}).get("resources"):
             self._log.warn("hooks are not run by the sandbox's Velero emulator", None)
         restorer.update_existing = str(spec_of(self._restore).get("existingResourcePolicy")).lower() == "update"
@@ -186,6 +189,7 @@ class RestoreRun:
             self._log.error('deployments.apps "velero" not found', None)
         else:
             await self._restore_all(restorer, contents)
+            await volumes.wait()
         await self._upload(bucket, restorer)
         outcome: dict[str, Any] = {
             "phase": "FinalizingPartiallyFailed" if self._log.errors else "Finalizing",

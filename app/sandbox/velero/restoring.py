@@ -21,6 +21,7 @@ from app.sandbox.objects import (
 )
 from app.sandbox.velero.archive import ArchiveKey
 from app.sandbox.velero.oplog import OperationLog
+from app.sandbox.velero.podvolumes import PodVolumeData
 from app.sandbox.velero.restore_plan import CRDS, PlannedItem
 from app.sandbox.velero.scope import NAMESPACES
 from app.sandbox.velero.switches import RestoreFaults
@@ -57,6 +58,7 @@ class Restorer:
         self._limit = asyncio.Semaphore(_PARALLEL)
         self._namespaces: dict[str, asyncio.Task[None]] = {}
         self.update_existing = False
+        self.volumes: PodVolumeData | None = None
         self.faults: RestoreFaults = world.switches.restore_faults()
         self.outcomes: dict[str, list[str]] = {}
         self.count = 0
@@ -106,12 +108,16 @@ class Restorer:
         wanted = self.faults.changed(item.key, wanted)
         if target:
             await self._ensure_namespace(target, item.key.namespace)
+        if kind == "pods" and self.volumes is not None:
+            wanted = self.volumes.waiting(wanted)
         try:
-            await self._world.api.create(item.resource, wanted, target)
+            created = await self._world.api.create(item.resource, wanted, target)
         except ApiError as error:
             if not error.already_exists:
                 raise
             return await self._meet_existing(item, wanted, target)
+        if kind == "pods" and self.volumes is not None:
+            await self.volumes.ask_for(created)
         return "created"
 
     async def _meet_existing(self, item: PlannedItem, wanted: Object, namespace: str) -> str:

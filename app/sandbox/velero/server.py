@@ -14,6 +14,7 @@ from app.sandbox.velero.backups import BackupController, BackupFinalizer, Backup
 from app.sandbox.velero.deletions import DeletionController
 from app.sandbox.velero.expiry import ExpiryController
 from app.sandbox.velero.locations import LocationController
+from app.sandbox.velero.repositories import RepositoryController
 from app.sandbox.velero.requests import DownloadController, StatusController
 from app.sandbox.velero.restores import RestoreController, RestoreFinalizer
 from app.sandbox.velero.sync import BackupSync
@@ -105,6 +106,7 @@ def _controllers(world: World) -> list[Coroutine[Any, Any, None]]:
         ("restore", RestoreController),
         ("restore-finalizer", RestoreFinalizer),
         ("server-status-request", StatusController),
+        ("backup-repo", RepositoryController),
     ):
         if name not in world.options.disabled:
             loops.append(controller(world).queue.run())

@@ -18,6 +18,7 @@ WATCHED = (
     kinds.DELETE_BACKUP_REQUESTS,
     kinds.DOWNLOAD_REQUESTS,
     kinds.SERVER_STATUS_REQUESTS,
+    kinds.BACKUP_REPOSITORIES,
 )
 
 
@@ -32,6 +33,7 @@ class Options:
     validation_frequency: str = "1m0s"
     sync_period: str = "1m0s"
     concurrent_backups: int = 1
+    maintenance_frequency: str = "1h0m0s"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 from app.settings import StackSettings
 from app.storage.s3 import S3Credentials
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
+from app.velero.repositories import NEVER
 
 VELERO = "velero"
 MINIO = "minio"
@@ -33,6 +34,8 @@ SERVER_ARGUMENTS = [
     "--client-qps=1000",
     "--client-burst=2000",
     "--disable-controllers=gc,schedule",
+    # Jobs of ours ask for the maintenance of repositories, see ``app.velero.repositories``.
+    f"--default-repo-maintain-frequency={NEVER}",
 ]
 
 Manifest = dict[str, Any]
@@ -60,7 +63,7 @@ def namespace_manifest(settings: StackSettings) -> Manifest:
 
 def service_account_manifest(settings: StackSettings) -> Manifest:
     """The identity of Velero's server."""
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(settings, VELERO)}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": stack_metadata(settings, VELERO)}
 
 
 def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
@@ -103,7 +106,7 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "type": "ClusterIP",
             "selector": {"app": MINIO},
@@ -124,7 +127,7 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": _metadata(settings, MINIO, {"app": MINIO}),
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
         "spec": {
             "serviceName": MINIO,
             "replicas": replicas,
@@ -163,7 +166,7 @@ def velero_manifest(
     settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
 ) -> Manifest:
     """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
-    metadata = _metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
+    metadata = stack_metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -199,34 +202,38 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
         "volumes": [
             {"name": "plugins", "emptyDir": {}},
             {"name": "scratch", "emptyDir": {}},
-            {
-                "name": "cloud-credentials",
-                "secret": {
-                    "secretName": CREDENTIALS_SECRET,
-                    "defaultMode": 0o444,
-                    "items": [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}],
-                },
-            },
+            credentials_volume(),
         ],
     }
 
 
+def credentials_volume() -> Manifest:
+    """The AWS file, for whoever of Velero's programs reads or writes the bucket."""
+    items = [{"key": CREDENTIALS_KEY, "path": CREDENTIALS_KEY}]
+    secret = {"secretName": CREDENTIALS_SECRET, "defaultMode": 0o444, "items": items}
+    return {"name": "cloud-credentials", "secret": secret}
+
+
+def velero_environment() -> list[Manifest]:
+    """What Velero's programs need to know; the AWS variables keep the SDK from adding checksums that S3-compatible
+    stores take for content."""
+    return [
+        {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
+        {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
+        {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
+        {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
+    ]
+
+
 def _velero_container(settings: StackSettings) -> Manifest:
-    """The AWS variables keep the SDK from adding checksums that S3-compatible stores take for content."""
     return {
         "name": VELERO,
         "image": settings.images.velero,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/velero"],
         "args": SERVER_ARGUMENTS,
-        "env": [
-            {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-            {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
-            {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
-            {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"/credentials/{CREDENTIALS_KEY}"},
-            {"name": "AWS_REQUEST_CHECKSUM_CALCULATION", "value": "when_required"},
-            {"name": "AWS_RESPONSE_CHECKSUM_VALIDATION", "value": "when_required"},
-        ],
+        "env": [*velero_environment(), {"name": "LD_LIBRARY_PATH", "value": "/plugins"}],
         "ports": [{"name": "metrics", "containerPort": 8085}],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -254,7 +261,7 @@ def _location(settings: StackSettings, name: str, url: str) -> Manifest:
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
         "kind": BACKUP_STORAGE_LOCATIONS.kind,
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "provider": "aws",
             "default": True,
@@ -271,7 +278,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "spec": {
             "restartPolicy": "Never",
             "serviceAccountName": VELERO,
@@ -295,7 +302,8 @@ def minio_host(settings: StackSettings) -> str:
     return f"{MINIO}.{settings.namespace}.svc"
 
 
-def _metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+def stack_metadata(settings: StackSettings, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """Metadata of an object of the stack."""
     return {"name": name, "namespace": settings.namespace, "labels": LABELS | dict(labels or {})}
 
 
@@ -304,7 +312,7 @@ def _secret(settings: StackSettings, name: str, values: Mapping[str, str]) -> Ma
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": _metadata(settings, name),
+        "metadata": stack_metadata(settings, name),
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
     }
 

@@ -5,6 +5,7 @@ from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import DEPLOYMENTS, STATEFUL_SETS
 from app.settings import StackSettings
 from app.velero.stack.manifests import MINIO, VELERO
+from app.velero.stack.node_agent import remove_node_agent
 from app.velero.stack.state import StackState, scale_to_zero, stack_state, woken_by
 from app.velero.unfinished import list_unfinished
 
@@ -12,7 +13,9 @@ __all__ = ["StackState", "sleep", "stack_state"]
 
 
 async def sleep(kube: KubeClient, settings: StackSettings, *, force: bool = False) -> bool:
-    """Scale Velero and MinIO to zero; says whether nothing of ours runs now. Pods may still be going away.
+    """Scale Velero and MinIO to zero, without a node-agent; says whether nothing of ours runs now.
+
+    Pods may still be going away.
 
     Left up are a resident stack and one that a person woke, unless ``force`` says that the person asks; always left
     alone are somebody else's Velero and one that works for somebody else.
@@ -27,6 +30,7 @@ async def sleep(kube: KubeClient, settings: StackSettings, *, force: bool = Fals
     await side_by_side(
         scale_to_zero(kube, DEPLOYMENTS, VELERO, settings.namespace),
         scale_to_zero(kube, STATEFUL_SETS, MINIO, settings.namespace),
+        remove_node_agent(kube, settings),
     )
     return True
 

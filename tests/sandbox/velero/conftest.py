@@ -20,6 +20,7 @@ import pytest
 
 from app.sandbox.apiclient import ApiError, KubernetesApi, ResourceType
 from app.sandbox.objects import Object, phase_of
+from app.sandbox.objectstore import MEMORY_LIMIT
 from app.sandbox.velero import kinds
 from app.sandbox.velero.bucket import Bucket, Buckets, Endpoints, Keys
 
@@ -71,7 +72,7 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]  # fmt: skip
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=directory, stdout=log, stderr=log, env=os.environ | {"GOMEMLIMIT": "150MiB"}
+            command, cwd=directory, stdout=log, stderr=log, env=os.environ | {"GOMEMLIMIT": MEMORY_LIMIT}
         )
     try:
         yield _wait_for_http(f"http://127.0.0.1:{ports['s3']}", directory / "log")

@@ -1,0 +1,78 @@
+"""Who decides: the request, else the instance's policy, else the service's setting. All of it is decided here."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.errors import NotSupported
+from app.host.config import Policy
+from app.settings import NOT_BUILT, Settings
+
+Source = Literal["request", "policy", "setting", "rollout"]
+
+
+class Rules(BaseModel):
+    """What holds for one instance: the fields of a policy, all of them decided."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+    use_velero_backup: bool
+    keep_last: int
+    validate_level: Literal["deep", "quick"]
+    on_partial: Literal["fail", "accept"]
+    exclude_namespaces: list[str]
+    volumes: Literal["warn", "refuse", "file-system"]
+    encryption: Literal["none", "at-rest"]
+    stack: Literal["on-demand", "resident"]
+    rerun_tasks: Literal["keep", "skip"]
+    job_timeout_seconds: float
+    backup_timeout_seconds: float
+    restore_timeout_seconds: float
+    workloads_timeout_seconds: float
+
+
+class Decided(BaseModel):
+    """The rules, and for each field who said so."""
+
+    rules: Rules
+    sources: dict[str, Source]
+
+
+def decide(settings: Settings, policy: Policy, wish: Policy | None = None) -> Decided:
+    """Field by field, the first that says anything; ``wish`` is what the request says, in the words of a policy."""
+    layers: dict[Source, Mapping[str, Any]] = {
+        "request": (wish or Policy()).__dict__,
+        "policy": policy.__dict__,
+        "setting": _said_by(settings),
+        # ADR-0025's stages say one thing only: whether Velero is used if nobody else says anything.
+        "rollout": {"use_velero_backup": settings.rollout != "opt-in"},
+    }
+    sources = {name: _first(layers, name) for name in Rules.model_fields}
+    values = {name: layers[source][name] for name, source in sources.items()}
+    return Decided(rules=Rules(**values), sources=sources)
+
+
+def _said_by(settings: Settings) -> dict[str, Any]:
+    return settings.workflow.__dict__ | {
+        "use_velero_backup": settings.use_velero_backup,
+        "exclude_namespaces": [],
+        "encryption": settings.stack.encryption,
+        "stack": settings.stack.mode,
+    }
+
+
+def _first(layers: Mapping[Source, Mapping[str, Any]], name: str) -> Source:
+    return next(source for source, said in layers.items() if said.get(name) is not None)
+
+
+def refuse_not_built(rules: Rules) -> None:
+    """Raises ``NotSupported`` for a value that has its place but is not built: ignoring it would break a promise."""
+    for field, values in NOT_BUILT.items():
+        value = getattr(rules, field)
+        if value in values:
+            raise NotSupported(
+                f"{field}: {value!r} is not built yet",
+                remedy=f"Leave {field} out of the instance's policy.",
+                field=field,
+            )
