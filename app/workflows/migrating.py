@@ -137,7 +137,7 @@ def unfit(session: InstanceSession, backup: ProvenBackup) -> MigrationIncomplete
     return MigrationIncomplete(
         f"{backup.ref.name} is no proof of the whole instance: it is "
         + ("partial" if not backup.scope.full else backup.proof.verdict),
-        remedy=f"Look at GET /instances/{session.instance}/policy: migrating needs `validate` deep and nothing excluded.",
+        remedy="Let the instance's policy check deep and exclude nothing, then migrate again.",
         instance_name=session.instance,
         backup=backup.ref.name,
     )
