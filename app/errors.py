@@ -130,6 +130,14 @@ class StorageMoved(ServiceError):
     code, status, title = "storage-moved", 409, "The backup storage has moved"
 
 
+class ExternalStoreNotConfigured(ServiceError):
+    code, status, title = "external-store-not-configured", 409, "The settings do not lead to the external store"
+
+
+class StoreNotReachedFromCluster(TemporaryError):
+    code, status, title = "store-not-reached-from-cluster", 503, "The cluster cannot use the store"
+
+
 class InsufficientStorage(ServiceError):
     code, status, title = "insufficient-storage", 507, "Not enough disk space"
 

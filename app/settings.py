@@ -7,6 +7,7 @@ for example ``KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS=30``.
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -91,6 +92,47 @@ class StackSettings(BaseModel):
     """Where the nodes' kubelet keeps the volumes of pods; file-system backups read and write them there."""
     min_free_bytes: int = 1024**3
     """Free space the MinIO directory's disk must have before a backup begins (Velero's own advice: 1 GiB)."""
+
+
+class ExternalStoreSettings(BaseModel):
+    """An S3 store outside of the cluster, in which new instances keep their backups: no MinIO runs for them."""
+
+    endpoint: str
+    """URL by which this service reaches the store."""
+    cluster_endpoint: str = ""
+    """URL by which Velero reaches it from its pod; empty means the same."""
+    region: str = "us-east-1"
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    """Must be there already."""
+    prefix: str = Field(
+        default="", pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$", max_length=200
+    )
+    """Each instance keeps everything below ``<prefix>/<its name>/``."""
+    path_style: bool = True
+    """The bucket in the path, as MinIO wants it; false: in the host name, as AWS does."""
+    ca_file: Path | None = None
+    """PEM file of the authority behind the store's certificate; none means the system's."""
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    credentials_file: Path | None = None
+    """AWS file whose profile ``default`` holds the keys; instead of the two above. Read anew for every job."""
+
+    @field_validator("endpoint", "cluster_endpoint")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
+            raise ValueError("an address like https://s3.example.com:9000, without a path")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("an address has no user, no password and no query: keys have settings of their own")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _keys_by_one_way(self) -> Self:
+        keys = (self.access_key, self.secret_key)
+        if (None in keys) == (self.credentials_file is None) or (self.credentials_file and any(keys)):
+            raise ValueError("give access_key and secret_key, or credentials_file, and not both")
+        return self
 
 
 class WorkflowSettings(BaseModel):
@@ -220,6 +262,8 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     server: ServerSettings = Field(default_factory=ServerSettings)
     stack: StackSettings = Field(default_factory=StackSettings)
+    storage: ExternalStoreSettings | None = None
+    """None: every instance has a MinIO in its cluster, whose data lies on this host."""
     workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
 

@@ -11,6 +11,7 @@ import httpx
 
 from tests.instances import NAME, SandboxInstance
 from tests.product import Product, running_product
+from tests.workflows.external_store import running_external_store
 
 FILE = Path("app/api/examples.json")
 HOME = "/home/me/.kecs"
@@ -71,6 +72,7 @@ async def walk(product: Product) -> dict[str, dict[str, Any]]:
     assert failed["status"] == "failed"
     await run("POST /jobs/{job_id}/retry", job_id=failed["id"])
     await product.back_up()  # so that the first is not the last good one
+    await run("POST /instances/{name}/move-storage", {"to": "internal"})
     await run("POST /instances/{name}/backups/{backup_id}/validate", {"level": "quick"}, backup_id=backup)
     await run("POST /instances/{name}/restores", {"restore": {"namespaces": ["internal"]}})
     await run("POST /instances/{name}/migration", {"accept_missing": False})
@@ -127,8 +129,10 @@ async def webhooks(recorder: Recorder, webhook: str) -> None:
 
 async def main() -> int:
     """Record everything and keep it."""
-    with tempfile.TemporaryDirectory() as directory:
-        async with running_product(SandboxInstance(Path(directory))) as product:
+    with tempfile.TemporaryDirectory() as directory, running_external_store(Path(directory) / "store") as store:
+        async with store.client() as client:
+            await client.ensure_bucket()
+        async with running_product(SandboxInstance(Path(directory) / "home"), **store.settings) as product:
             examples = await walk(product)
     FILE.write_text(json.dumps(examples, indent=1, sort_keys=True) + "\n")
     sys.stdout.write(f"{len(examples)} examples in {FILE}\n")

@@ -74,6 +74,12 @@ class RunningService:
         except httpx.TransportError:
             return False
 
+    async def serve_with(self, **settings: str) -> None:
+        """Restart it in an orderly way, with other values of some settings."""
+        await self.terminate()
+        self._environment |= {f"KECS_STATE_{key}": value for key, value in settings.items()}
+        await self.start()
+
     async def kill(self) -> None:
         """SIGKILL, as a crash would."""
         await self._end(signal.SIGKILL)

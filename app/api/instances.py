@@ -11,6 +11,7 @@ from app.api.replay import refuse_key
 from app.api.schemas import InstanceList, JobView
 from app.errors import (
     BackupNotFound,
+    ExternalStoreNotConfigured,
     InstanceNotRunning,
     InsufficientStorage,
     NoRestoreOutstanding,
@@ -28,6 +29,7 @@ from app.workflows.requests import (
     BackupRequest,
     InstanceView,
     MigrateRequest,
+    MoveStorageRequest,
     PreflightView,
     RestoreRequest,
     StartRequest,
@@ -88,6 +90,19 @@ async def restore_instance(
 ) -> JobView:
     """Restore a backup, or a part of it, into the running instance."""
     return await answer.to(lambda operations: operations.submit_restore(name, body))
+
+
+@router.post(
+    "/instances/{name}/move-storage",
+    **operation_with_body(ExternalStoreNotConfigured, InstanceNotRunning, HostDirectoryError),
+)
+async def move_storage(
+    name: str,
+    answer: Accepted,
+    body: Annotated[MoveStorageRequest, Body(default_factory=MoveStorageRequest)],
+) -> JobView:
+    """Copy the proven backups into the external store, or back; prove them there, and use that store from then on."""
+    return await answer.to(lambda operations: operations.submit_move(name, body))
 
 
 @router.post(

@@ -13,7 +13,16 @@ from app.proof.models import Proof
 from app.workflows.requests import InstanceView
 
 JobType = Literal[
-    "stop", "start", "backup", "restore", "validate", "delete-backup", "migrate", "stack-wake", "stack-sleep"
+    "stop",
+    "start",
+    "backup",
+    "restore",
+    "validate",
+    "delete-backup",
+    "migrate",
+    "move-storage",
+    "stack-wake",
+    "stack-sleep",
 ]
 
 

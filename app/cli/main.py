@@ -49,6 +49,7 @@ for command in (
     backups.unpin,
     backups.delete,
     operations.stack,
+    operations.move_storage,
     service.stats,
     service.audit,
     service.version,

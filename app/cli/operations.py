@@ -22,6 +22,7 @@ from app.cli.options import (
     Timeout,
     Url,
     UseVelero,
+    Volumes,
 )
 from app.cli.printing import print_job_end, print_json
 
@@ -56,6 +57,13 @@ class RerunTasks(StrEnum):
     SKIP = "skip"
 
 
+class StoreKind(StrEnum):
+    """Where backups may lie."""
+
+    EXTERNAL = "external"
+    INTERNAL = "internal"
+
+
 class StackAction(StrEnum):
     """What to do with Velero and MinIO in the cluster."""
 
@@ -72,6 +80,7 @@ def stop(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -87,6 +96,7 @@ def stop(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "include_volumes": volumes,
     }
     body = _body(
         use_velero_backup=use_velero,
@@ -148,6 +158,7 @@ def backup(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
     job_timeout: JobTimeout = None,
@@ -162,6 +173,7 @@ def backup(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "include_volumes": volumes,
     }
     body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
@@ -226,6 +238,23 @@ def stack(
 ) -> None:
     """Wake Velero and MinIO in the cluster, for work with the Velero CLI, or put them to sleep."""
     submit(url, f"/instances/{name}/stack/{action.value}", None, timeout=timeout, detach=detach, as_json=as_json)
+
+
+def move_storage(
+    name: Name,
+    *,
+    to: Annotated[StoreKind, typer.Option(help="The configured store, or MinIO in the cluster.")] = StoreKind.EXTERNAL,
+    labels: Labels,
+    callback_url: CallbackUrl = None,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Copy the proven backups into another store, prove them there, and use it from then on."""
+    body = _body(to=to.value, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
+    submit(url, f"/instances/{name}/move-storage", body, timeout=timeout, detach=detach, as_json=as_json)
 
 
 def cancel(

@@ -32,6 +32,14 @@ UseVelero = Annotated[
         show_default=False,
     ),
 ]
+Volumes = Annotated[
+    bool | None,
+    typer.Option(
+        "--volumes/--no-volumes",
+        help="Save the volumes of running pods; else the instance's policy decides, then the service's setting.",
+        show_default=False,
+    ),
+]
 Sandbox = Annotated[bool, typer.Option("--sandbox", help="Drive the embedded sandbox instead of k3d.")]
 StateDir = Annotated[Path | None, typer.Option("--state-dir", help="With --sandbox: where everything is kept.")]
 Home = Annotated[Path | None, typer.Option("--home", help="KECS's directory, normally ~/.kecs.")]

@@ -48,7 +48,8 @@ def print_job_end(job: Document) -> None:
     """How a job ended, its proof, and what the user should know."""
     took = seconds_between(job["created_at"], job["finished_at"])
     typer.echo(f"{job['type']} {job['instance_name']}: {job['status']}" + (f" in {took:.1f} s" if took else ""))
-    for line in _result_lines(job, job["result"] or {}):
+    result = job["result"] or {}
+    for line in _move_lines(result) if result.get("target") else _result_lines(job, result):
         typer.echo(f"  {line}")
     for warning in job["warnings"]:
         typer.echo(f"  ! {warning['code']}: {warning['detail']}")
@@ -79,6 +80,14 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
     yield from listed("pruned", result.get("pruned", []))
 
 
+def _move_lines(result: Document) -> Iterator[str]:
+    yield f"backups lie  in {result['target']}"
+    yield from listed("moved", result["moved"])
+    yield from listed("left behind, not proven", result["left_behind"])
+    if result["note"]:
+        yield f"note         {result['note']}"
+
+
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     """The figures of a proof summary and how old it was at ``seen_at``."""
     age = seconds_between(proof["finished_at"], seen_at)
@@ -93,6 +102,11 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     yield f"             canary on the host's disk: {proof['canary']}" + (
         f"; age {age:.1f} s" if age is not None else ""
     )
+    if proof.get("volumes_saved"):
+        yield (
+            f"             volumes: {proof['volumes_saved']} saved with {size(proof['volumes_size_bytes'])}, "
+            f"of which {size(proof['volumes_uploaded_bytes'])} were new"
+        )
     for name, digest in sorted(proof.get("sha256", {}).items()):
         yield f"             sha256 {digest[:16]}…  {name}"
 
@@ -115,6 +129,10 @@ def _restored_lines(restored: Document) -> Iterator[str]:
         yield f"restored     nothing: all {restored['looked_for']} objects of the backup are there"
     else:
         yield from _compared_lines(restored, comparison)
+    back = [each for each in restored.get("volumes", []) if each["outcome"] == "restored"]
+    yield from listed(
+        "volumes with their data", [f"{each['namespace']}/{each['pod']}:{each['volume']}" for each in back]
+    )
     yield from listed("tasks to run again", restored.get("rerun_tasks", []))
     yield from listed("tasks not run again", restored.get("tasks_not_run", []))
     yield from listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))

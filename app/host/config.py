@@ -64,6 +64,18 @@ class StorageRecord(BaseModel):
     host_path: str
 
 
+class ExternalRecord(BaseModel):
+    """Which part of which external store holds the backups; how to get in is the settings' business."""
+
+    endpoint: str
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        """For people: the address of that part."""
+        return f"{self.endpoint}/{self.bucket}/{self.prefix}"
+
+
 class InstanceConfig(BaseModel):
     """The record. Keys this version does not know are kept as they are."""
 
@@ -88,7 +100,8 @@ class InstanceConfig(BaseModel):
     """What newer, unusable backups held beyond the outstanding one."""
     volumes_maintained_at: datetime | None = None
     """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
-    storage: StorageRecord | None = None
+    storage: StorageRecord | ExternalRecord | None = None
+    """Where the backups lie; what the settings say later does not change it, only ``move-storage`` does."""
     policy: Policy = Policy()
     migration: MigrationRecord | None = None
 

@@ -3,6 +3,7 @@
 import configparser
 import io
 import secrets
+from pathlib import Path
 
 from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
@@ -20,14 +21,22 @@ def ensure_credentials(directory: InstanceDirectory) -> S3Credentials:
         credentials = S3Credentials(access_key=f"kecs{secrets.token_hex(8)}", secret_key=secrets.token_hex(24))
         directory.write(path, credentials_file(credentials).encode())
         return credentials
+    return parse_credentials(
+        content,
+        path,
+        remedy="Restore it from a copy: MinIO's data can only be read with the credentials it was made with.",
+    )
+
+
+def parse_credentials(content: bytes, path: Path, *, remedy: str) -> S3Credentials:
+    """The keys in an AWS credentials file; raises ``HostDirectoryError``, without a word of its content."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(content.decode())
         return S3Credentials(parser[PROFILE]["aws_access_key_id"], parser[PROFILE]["aws_secret_access_key"])
     except (configparser.Error, KeyError, UnicodeDecodeError):
         raise HostDirectoryError(
-            f"{path} is not an AWS credentials file with a [{PROFILE}] profile",
-            remedy="Restore it from a copy: MinIO's data can only be read with the credentials it was made with.",
+            f"{path} is not an AWS credentials file with a [{PROFILE}] profile", remedy=remedy
         ) from None
 
 

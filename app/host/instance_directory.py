@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from app.errors import StorageMoved, StorageNotOnHost
-from app.host.config import InstanceConfig, StorageRecord
+from app.host.config import ExternalRecord, InstanceConfig, StorageRecord
 from app.host.files import HostDirectoryError, is_directory, make_private_directory, read_private, write_private
 from app.names import check_instance_name
 from app.ports import Mount
@@ -73,16 +73,18 @@ class InstanceDirectory:
 
     def prepare(self, stack: StackSettings | None = None) -> None:
         """Make what a backup needs: MinIO's directory, the ADR's link to it, and the private directories."""
-        for directory in (self.minio_directory, self.credentials_directory, self.proofs_directory):
-            self.make(directory)
+        self.make(self.minio_directory)
         link = self.path / "minio-data"
         if not link.is_symlink() and not link.exists():
             link.symlink_to(self.minio_directory.relative_to(self.path))
-        self._describe_location(stack or StackSettings())
+        self.prepare_private(location_document(stack or StackSettings()))
 
-    def _describe_location(self, stack: StackSettings) -> None:
+    def prepare_private(self, location: str) -> None:
+        """Make what a backup needs wherever it goes; ``location`` describes for people where that is."""
+        self.make(self.credentials_directory)
+        self.make(self.proofs_directory)
         path = self.credentials_directory / "backup-location.yaml"
-        content = location_document(stack).encode()
+        content = location.encode()
         if self.read(path) != content:
             self.write(path, content)
 
@@ -137,8 +139,29 @@ def location_document(stack: StackSettings) -> str:
             },
         },
     }
+    return _for_people(location)
+
+
+def _for_people(location: dict[str, Any]) -> str:
     head = "# For people. kecs-state makes this object by itself; changing this file changes nothing.\n"
     return head + yaml.safe_dump(location, sort_keys=False)
+
+
+def external_document(place: ExternalRecord, stack: StackSettings) -> str:
+    """The same of an external store; its credentials are not told."""
+    return _for_people(
+        {
+            "apiVersion": "velero.io/v1",
+            "kind": "BackupStorageLocation",
+            "metadata": {"name": "default", "namespace": stack.namespace},
+            "spec": {
+                "provider": "aws",
+                "default": True,
+                "objectStorage": {"bucket": place.bucket, "prefix": place.prefix},
+                "config": {"s3Url": place.endpoint, "checksumAlgorithm": ""},
+            },
+        }
+    )
 
 
 def storage_paths(directory: InstanceDirectory, mounts: list[Mount] | None) -> StorageRecord:
@@ -157,14 +180,15 @@ def storage_paths(directory: InstanceDirectory, mounts: list[Mount] | None) -> S
     raise StorageNotOnHost(
         f"{host_path} is not below any directory the cluster's node mounts from the host, "
         "so backups would be lost with the node",
-        remedy=f"Recreate the instance so that it mounts {directory.data}.",
+        remedy=f"Recreate the instance so that it mounts {directory.data}, or keep its backups in an external store: "
+        "docs/storage.md.",
         mounts=[f"{mount.host_path}:{mount.node_path}" for mount in mounts or []],
     )
 
 
 def _refuse_moved(directory: InstanceDirectory, host_path: Path) -> None:
     config = directory.load_config()
-    if config is None or config.storage is None:
+    if config is None or not isinstance(config.storage, StorageRecord):
         return
     recorded = Path(config.storage.host_path)
     if recorded == host_path or not _lacks_files_of(host_path, recorded):

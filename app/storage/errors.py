@@ -15,6 +15,18 @@ class ObjectNotFound(ObjectStoreError):
     code, status, title = "object-not-found", 404, "Object not found"
 
 
+class BucketMissing(ObjectStoreError):
+    """There is no such bucket."""
+
+    code, status, title = "bucket-missing", 409, "The bucket is not there"
+
+
+class ForeignPrefix(ObjectStoreError):
+    """The part of the store that an instance would use belongs to another one, or to nobody known."""
+
+    code, status, title = "foreign-prefix", 409, "The place in the store belongs to somebody else"
+
+
 class ObjectDamaged(ObjectStoreError):
     """What came is not what the store said it would send."""
 

@@ -1,5 +1,8 @@
 """Where Velero keeps what in the bucket (velero pkg/persistence/object_store_layout.go)."""
 
+#: Where all volumes' file-system backups lie together.
+REPOSITORY_PREFIX = "kopia/"
+
 
 def backup_prefix(name: str) -> str:
     """Everything of one backup."""

@@ -16,7 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.storage.errors import ObjectDamaged, ObjectNotFound, ObjectStoreError, ObjectStoreUnavailable
+from app.storage.errors import (
+    BucketMissing,
+    ObjectDamaged,
+    ObjectNotFound,
+    ObjectStoreError,
+    ObjectStoreUnavailable,
+)
 
 CHUNK_BYTES = 256 * 1024
 #: S3's own limit for one DeleteObjects call.
@@ -50,26 +56,50 @@ class Download:
     sha256: str
 
 
-class S3Store:
-    """One bucket; use as an async context manager."""
+@dataclass(frozen=True)
+class S3Options:
+    """What differs between stores; the defaults are those of MinIO in the cluster.
 
-    def __init__(self, endpoint_url: str, credentials: S3Credentials, bucket: str) -> None:
+    Without ``ca_file`` a certificate is checked by the system's authorities.
+    """
+
+    region: str = "minio"
+    path_style: bool = True
+    ca_file: Path | None = None
+
+
+class S3Store:
+    """One bucket, or what lies below a prefix of it (every key is relative to that); an async context manager."""
+
+    def __init__(
+        self,
+        endpoint_url: str,
+        credentials: S3Credentials,
+        bucket: str,
+        *,
+        prefix: str = "",
+        options: S3Options | None = None,
+    ) -> None:
         self._endpoint_url = endpoint_url
         self._credentials = credentials
         self.bucket = bucket
+        self.prefix = prefix
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._options = options or S3Options()
         self._opened = AsyncExitStack()
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
-        session, configuration = await asyncio.to_thread(_session)
+        session = await asyncio.to_thread(_session)
         self._client = await self._opened.enter_async_context(
             session.client(
                 "s3",
                 endpoint_url=self._endpoint_url,
-                region_name="minio",
+                region_name=self._options.region,
+                verify=str(self._options.ca_file) if self._options.ca_file else None,
                 aws_access_key_id=self._credentials.access_key,
                 aws_secret_access_key=self._credentials.secret_key,
-                config=configuration,
+                config=_configuration(path_style=self._options.path_style),
             )
         )
         return self
@@ -90,14 +120,28 @@ class S3Store:
                 with contextlib.suppress(self._client.exceptions.BucketAlreadyOwnedByYou):
                     await self._client.create_bucket(Bucket=self.bucket)
 
+    async def require_bucket(self) -> None:
+        """Raise ``BucketMissing`` unless the bucket is there; makes none."""
+        try:
+            async with _translated(f"bucket {self.bucket} at {self._endpoint_url}"):
+                await self._client.head_bucket(Bucket=self.bucket)
+        except ObjectNotFound as error:
+            raise BucketMissing(
+                f"there is no bucket {self.bucket!r} at {self._endpoint_url}",
+                remedy="Make the bucket, or name another one. This service makes none in a store that others run.",
+                bucket=self.bucket,
+            ) from error
+
     async def list_objects(self, prefix: str) -> list[StoredObject]:
         """Every object below a prefix, by key."""
         found = []
         async with _translated(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
+            )
             async for page in pages:
                 found += [
-                    StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+                    StoredObject(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
                     for entry in page.get("Contents", [])
                 ]
         return found
@@ -107,16 +151,16 @@ class S3Store:
         found = []
         async with _translated(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+                Bucket=self.bucket, Prefix=self._prefix + prefix, Delimiter="/"
             )
             async for page in pages:
-                found += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+                found += [entry["Prefix"].removeprefix(self._prefix) for entry in page.get("CommonPrefixes", [])]
         return found
 
     async def get(self, key: str) -> bytes:
         """A small object whole; raises ``ObjectNotFound``."""
         async with _translated(key):
-            response = await self._client.get_object(Bucket=self.bucket, Key=key)
+            response = await self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
             async with response["Body"] as body:
                 content: bytes = await body.read()
         return content
@@ -127,7 +171,7 @@ class S3Store:
         """Stream an object into a file; raises ``ObjectDamaged`` when its size is not what the store announced."""
         digest, size = hashlib.sha256(), 0
         async with _translated(key):
-            response = await self._client.get_object(Bucket=self.bucket, Key=key)
+            response = await self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
             async with response["Body"] as body:
                 with path.open("wb") as file:
                     async for chunk in body.content.iter_chunked(CHUNK_BYTES):
@@ -143,7 +187,13 @@ class S3Store:
     async def put(self, key: str, content: bytes) -> None:
         """Write a small object."""
         async with _translated(key):
-            await self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+            await self._client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=content)
+
+    async def upload(self, path: Path, key: str) -> None:
+        """Write a file as an object in one request: S3 takes 5 GiB so, far more than a backup's archive has."""
+        async with _translated(key):
+            with path.open("rb") as file:
+                await self._client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=file)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those already gone are success."""
@@ -152,7 +202,8 @@ class S3Store:
             batch, left = left[:MOST_DELETED_AT_ONCE], left[MOST_DELETED_AT_ONCE:]
             async with _translated(batch[0]):
                 answer = await self._client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": self._prefix + key} for key in batch], "Quiet": True},
                 )
             if answer.get("Errors"):
                 first = answer["Errors"][0]
@@ -165,18 +216,23 @@ def load_library() -> None:
 
 
 @functools.cache
-def _session() -> tuple[Any, Any]:
-    """The process's one session, and the configuration of its clients.
+def _session() -> Any:
+    """The process's one session.
 
     Imported here, since botocore costs a third of a second; a second session would load its service model again
     (90 ms, 10 MB).
     """
     import aioboto3
+
+    return aioboto3.Session()
+
+
+def _configuration(*, path_style: bool) -> Any:
     from botocore.config import Config
 
-    configuration = Config(
+    return Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": "path" if path_style else "virtual"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"mode": "standard", "max_attempts": 3},
@@ -184,7 +240,6 @@ def _session() -> tuple[Any, Any]:
         read_timeout=30,
         max_pool_connections=32,
     )
-    return aioboto3.Session(), configuration
 
 
 def _code(error: Any) -> str:

@@ -22,7 +22,7 @@ from app.kubernetes.resources import (
 from app.settings import StackSettings
 from app.velero.admission import rejected, rejection
 from app.velero.bodies import custom_resource, ours
-from app.velero.images import gone_from_registry, images, known_defect, normal_reference
+from app.velero.images import Image, gone_from_registry, images, known_defect, normal_reference
 from app.velero.models import BACKUPS, EXCLUDE_LABEL, GROUP
 from app.velero.scope import FULL, backup_spec
 from app.velero.selectors import read_label_selector, selects
@@ -49,14 +49,14 @@ class ClusterFinding:
     error: ServiceError | None = None
 
 
-async def inspect_cluster(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
-    """Every check of the cluster, side by side; what refuses comes first."""
+async def inspect_cluster(kube: KubeClient, settings: StackSettings, *, minio: bool = True) -> list[ClusterFinding]:
+    """Every check of the cluster, side by side; what refuses comes first. ``minio``: whether one will run there."""
     found = await side_by_side(
         find_namespaces(kube),
         find_dead_api_services(kube),
         find_velero_obstacles(kube, settings),
         find_rejecting_webhooks(kube, settings),
-        find_images(kube, settings),
+        find_images(kube, settings, minio=minio),
     )
     order: list[Effect] = ["refuse", "wait", "list", "info"]
     return sorted((finding for part in found for finding in part), key=lambda finding: order.index(finding.effect))
@@ -181,11 +181,11 @@ async def _answers(kube: KubeClient, webhook: dict[str, Any]) -> bool:
     return any(subset.get("addresses") for subset in (endpoints or {}).get("subsets") or ())
 
 
-async def find_images(kube: KubeClient, settings: StackSettings) -> list[ClusterFinding]:
+async def find_images(kube: KubeClient, settings: StackSettings, *, minio: bool = True) -> list[ClusterFinding]:
     """Which images of the stack are on a node already, which cannot be pulled any more, which have a known defect."""
     present = await _images_on_nodes(kube)
     found = []
-    for image in images(settings.images):
+    for image in _needed(settings, minio=minio):
         if defect := known_defect(image.reference):
             found.append(ClusterFinding("info", "image", image.reference, defect))
         if normal_reference(image.reference) in present:
@@ -203,11 +203,15 @@ async def find_images(kube: KubeClient, settings: StackSettings) -> list[Cluster
     return found
 
 
-async def missing_images(kube: KubeClient, settings: StackSettings) -> list[str]:
+async def missing_images(kube: KubeClient, settings: StackSettings, *, minio: bool = True) -> list[str]:
     """Images of the stack that no node has yet."""
     present = await _images_on_nodes(kube)
-    references = [image.reference for image in images(settings.images)]
+    references = [image.reference for image in _needed(settings, minio=minio)]
     return [reference for reference in references if normal_reference(reference) not in present]
+
+
+def _needed(settings: StackSettings, *, minio: bool) -> list[Image]:
+    return [image for image in images(settings.images) if minio or image.role != "minio"]
 
 
 async def _images_on_nodes(kube: KubeClient) -> set[str]:

@@ -11,7 +11,7 @@ from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import NODES
 from app.ports import ClusterStatus, PowerState
 from app.velero.preflight import inspect_cluster
-from app.workflows.preflight import check_host, checks_of, refused
+from app.workflows.preflight import check_host, checks_of, refused, uses_minio
 from app.workflows.requests import PreflightCheck
 from app.workflows.world import InstanceSession
 
@@ -29,7 +29,7 @@ async def diagnose(session: InstanceSession, status: ClusterStatus) -> list[Pref
     if status.state is PowerState.RUNNING:
         try:
             kube = await session.kube()
-            checks += checks_of(await inspect_cluster(kube, session.settings.stack))
+            checks += checks_of(await inspect_cluster(kube, session.settings.stack, minio=uses_minio(session)))
             checks += await _check_nodes(kube)
         except ServiceError as error:
             checks.append(refused("cluster", error))

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
+from app.host.config import ExternalRecord, StorageRecord
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
 from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
+from app.storage.errors import ObjectStoreUnavailable
+from app.storage.ownership import refuse_foreign
 from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
 from app.velero.scope import Scope
 from app.velero.volumes import ClusterVolumes, list_volumes
@@ -20,6 +23,8 @@ from app.workflows.volumes import check_volumes, refuse_lost_volumes, volumes_mo
 from app.workflows.world import InstanceSession
 
 POLL_SECONDS = 0.5
+#: An external store is asked for so long while somebody waits.
+STORE_SECONDS = 20
 
 
 async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Preparation:
@@ -48,10 +53,18 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
 
 
 async def check_storage(session: InstanceSession) -> None:
-    """Refuse a storage directory that is not on the host, and a disk that is nearly full."""
+    """Refuse a storage directory that is not on the host, a disk that is nearly full, an external store of no use."""
+    external = session.external()
+    if external is not None:
+        await check_external(session, external)
+        return
     mounts = await session.world.clusters.mounts(session.instance)
-    record = storage_paths(session.directory, mounts)
-    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes
+    require_space(session, storage_paths(session.directory, mounts))
+
+
+def require_space(session: InstanceSession, record: StorageRecord, *, more: int = 0) -> None:
+    """Refuse a disk without the room a backup needs, and ``more`` bytes."""
+    free, needed = free_bytes(Path(record.host_path)), session.settings.stack.min_free_bytes + more
     if free < needed:
         raise InsufficientStorage(
             f"{record.host_path} has {free:,} bytes free; a backup needs {needed:,}",
@@ -59,6 +72,21 @@ async def check_storage(session: InstanceSession) -> None:
             free_bytes=free,
             needed_bytes=needed,
         )
+
+
+async def check_external(session: InstanceSession, place: ExternalRecord) -> None:
+    """Refuse a store that does not answer, a bucket that is not there, and a part of it that is somebody else's."""
+    config = session.directory.load_config()
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            store = await session.external_objects(place)
+            await store.require_bucket()
+            await refuse_foreign(store, config.instance_id if config else None, str(place))
+    except TimeoutError:
+        raise ObjectStoreUnavailable(
+            f"{place.endpoint} has not answered within {STORE_SECONDS} s",
+            remedy="Look at the store and the way to it, then try again.",
+        ) from None
 
 
 async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> list[NotSaved]:
@@ -74,7 +102,7 @@ async def _wait_until_settled(session: InstanceSession, kube: KubeClient) -> lis
 
 
 async def _acceptable(session: InstanceSession, kube: KubeClient) -> list[ClusterFinding]:
-    findings = await inspect_cluster(kube, session.settings.stack)
+    findings = await inspect_cluster(kube, session.settings.stack, minio=session.external() is None)
     for finding in findings:
         if finding.error is not None:
             raise finding.error
@@ -97,7 +125,7 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
     objects = None
     if status.state is PowerState.RUNNING:
         kube = await session.kube()
-        findings = await inspect_cluster(kube, session.settings.stack)
+        findings = await inspect_cluster(kube, session.settings.stack, minio=uses_minio(session))
         checks += checks_of(findings)
         mode = volumes_mode(session)
         scope = Scope(velero_namespace=session.settings.stack.namespace, volumes=mode == "file-system")
@@ -153,7 +181,16 @@ async def _storage_check(session: InstanceSession) -> PreflightCheck:
         await check_storage(session)
     except ServiceError as error:
         return refused("storage", error)
-    return PreflightCheck(name="storage", outcome="ok")
+    external = session.external()
+    return PreflightCheck(name="storage", outcome="ok", detail=f"external: {external}" if external else "")
+
+
+def uses_minio(session: InstanceSession) -> bool:
+    """Whether backups go to MinIO in the cluster; settings that contradict the record are the storage check's word."""
+    try:
+        return session.external() is None
+    except ServiceError:
+        return False
 
 
 def refused(name: str, error: ServiceError) -> PreflightCheck:

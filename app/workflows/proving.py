@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.errors import ProofFailed
+from app.host.config import StorageRecord
 from app.jobs.journal import Journal
 from app.proof.evidence import save_proof
 from app.proof.models import Inventory, Proof
@@ -37,7 +38,7 @@ async def prove_backup(
         cluster_uid=identity.cluster_uid,
         inventory=inventory,
         full=prepared.scope.full,
-        host_directory=Path(storage.host_path),
+        host_directory=Path(storage.host_path) if isinstance(storage, StorageRecord) else None,
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
         volumes=prepared.volumes,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import ServiceError
+from app.host.config import ExternalRecord
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord
 from app.names import INSTANCE_NAME
@@ -71,6 +72,9 @@ async def recall_backups(world: World, instance: str) -> None:
         if proof.verdict == "proven" and proof.backup not in known:
             await world.store.backups.save(proven_record(world, instance, proof, created_at=proof.started_at))
             known.add(proof.backup)
+    config = directory.load_config()
+    if config is not None and isinstance(config.storage, ExternalRecord):
+        return  # what lies on this host was left there by a move
     for path in await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket):
         if path.name not in known:
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -200,6 +200,16 @@ class MigrateRequest(JobOptions):
     )
 
 
+class MoveStorageRequest(JobOptions):
+    """Body of ``POST /instances/{name}/move-storage``."""
+
+    to: Literal["external", "internal"] = Field(
+        default="external",
+        description="`external`: the store that the service's settings name. `internal`: MinIO in the cluster, whose "
+        "data lies on this host.",
+    )
+
+
 class AcceptRequest(StrictModel):
     """Body of ``POST /instances/{name}/restore-outstanding/accept``."""
 

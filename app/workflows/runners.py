@@ -9,12 +9,14 @@ from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
 from app.workflows.migrating import migrate_instance
+from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
     MigrateRequest,
+    MoveStorageRequest,
     RestoreRequest,
     StartRequest,
     StopRequest,
@@ -82,6 +84,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "validate": runner(ValidateJob, validate_backup),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
         "migrate": runner(MigrateRequest, migrate_instance),
+        "move-storage": runner(MoveStorageRequest, move_storage),
         "stack-wake": wake,
         "stack-sleep": sleep,
     }

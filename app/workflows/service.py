@@ -19,6 +19,7 @@ from app.errors import (
     OperationInProgress,
 )
 from app.host.config import Policy
+from app.host.external import external_in_use
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord, Job
 from app.jobs.reconciler import Reconciler
@@ -33,6 +34,7 @@ from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import outstanding_error
 from app.workflows.migration import MigrationView, report_migration
+from app.workflows.moving import not_configured
 from app.workflows.preflight import look_before_stop
 from app.workflows.records import instances_on_host
 from app.workflows.requests import (
@@ -43,6 +45,7 @@ from app.workflows.requests import (
     InstanceView,
     JobOptions,
     MigrateRequest,
+    MoveStorageRequest,
     OutstandingView,
     PreflightView,
     RestoreOptions,
@@ -172,6 +175,16 @@ class Operations:
             self._refuse_outstanding(name)
         return await self._submit("migrate", name, request)
 
+    async def submit_move(self, name: str, request: MoveStorageRequest) -> Job:
+        """Accept moving the backups into another store, if the settings lead to both."""
+        status = await self._present(name)
+        directory, settings = self._directory(name), self._world.settings.storage
+        external_in_use(directory, directory.load_config(), settings)
+        if request.to == "external" and settings is None:
+            raise not_configured()
+        self._require_running(name, status)
+        return await self._submit("move-storage", name, request)
+
     async def pin(self, name: str, backup: str, *, pinned: bool) -> BackupRecord:
         """Spare a backup from pruning and deletion, or let it go again."""
         await self._status(name)
@@ -204,6 +217,7 @@ class Operations:
             "validate": (ValidateJob, self.submit_validate),
             "delete-backup": (DeleteBackupJob, self.submit_delete),
             "migrate": (MigrateRequest, self.submit_migrate),
+            "move-storage": (MoveStorageRequest, self.submit_move),
         }
         parse, submit = again[job.type]
         return await submit(job.instance, parse.model_validate(job.request))

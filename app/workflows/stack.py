@@ -1,13 +1,15 @@
 """Steps that wake the stack for a job and put it to sleep again."""
 
 from app.errors import ClusterCommandError
-from app.host.config import StorageRecord
+from app.host.config import ExternalRecord, StorageRecord
 from app.host.credentials import ensure_credentials, ensure_repository_password
-from app.host.instance_directory import owner_ids, storage_paths
+from app.host.external import authority, external_keys
+from app.host.instance_directory import external_document, owner_ids, storage_paths
 from app.jobs.journal import Journal
 from app.kubernetes.resources import DEPLOYMENTS
+from app.storage.ownership import claim
 from app.velero.preflight import missing_images
-from app.velero.stack.manifests import VELERO
+from app.velero.stack.manifests import VELERO, ExternalPlace, MinioPlace
 from app.velero.stack.node_agent import wake_node_agent
 from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
@@ -16,20 +18,59 @@ from app.velero.stack.wake import StackContext, wake
 from app.workflows.world import InstanceSession
 
 
-async def storage_record(session: InstanceSession) -> StorageRecord:
+async def storage_record(session: InstanceSession) -> StorageRecord | ExternalRecord:
+    """Where the backups go, recorded from now on.
+
+    Refuses a place that would die with the node, and a part of an external store that is not this instance's.
+    """
+    external = session.external()
+    if external is None:
+        return await host_record(session)
+    await claim(await session.external_objects(external), session.instance_id, str(external))
+    session.directory.prepare_private(external_document(external, session.settings.stack))
+    session.directory.update_config(storage=external)
+    return external
+
+
+async def host_record(session: InstanceSession) -> StorageRecord:
     """Where MinIO's data lies, on the node and on the host; refuses a place that would die with the node."""
-    mounts = await session.world.clusters.mounts(session.instance)
-    record = storage_paths(session.directory, mounts)
-    session.directory.prepare(session.settings.stack)
+    record = await prepare_host(session)
     if session.directory.load_config() is not None:
         session.directory.update_config(storage=record)
     return record
 
 
+async def prepare_host(session: InstanceSession) -> StorageRecord:
+    """The same without recording it."""
+    mounts = await session.world.clusters.mounts(session.instance)
+    record = storage_paths(session.directory, mounts)
+    session.directory.prepare(session.settings.stack)
+    return record
+
+
+def place_on(session: InstanceSession, record: StorageRecord | ExternalRecord) -> MinioPlace | ExternalPlace:
+    """The recorded place as the stack is told of it, with keys and certificates as they are now."""
+    if isinstance(record, StorageRecord):
+        return MinioPlace(record.node_path, *owner_ids(session.directory.path))
+    settings = session.settings.storage
+    assert settings is not None  # noqa: S101 - such a record is only given where they lead to it
+    url = settings.cluster_endpoint or record.endpoint
+    return ExternalPlace(
+        url=url,
+        public_url=record.endpoint if url != record.endpoint else "",
+        bucket=record.bucket,
+        prefix=record.prefix,
+        region=settings.region,
+        path_style=settings.path_style,
+        authority=authority(settings),
+        credentials=external_keys(settings),
+    )
+
+
 async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str = "job") -> None:
     """Velero and MinIO up, and the storage location validated anew; installs what is not there yet."""
     storage = await storage_record(session)
-    await provide_images(session, journal)
+    await provide_images(session, journal, minio=isinstance(storage, StorageRecord))
 
     async def report(message: str) -> None:
         await journal.progress(message)
@@ -39,10 +80,9 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         settings=session.stack,
         credentials=ensure_credentials(session.directory),
         repository_password=ensure_repository_password(session.directory),
-        storage_node_path=storage.node_path,
-        owner_ids=owner_ids(session.directory.path),
+        place=place_on(session, storage),
         crd_cache=session.directory.path / "velero-config" / "crds.json",
-        open_store=session.objects,
+        open_store=session.minio,
         active_jobs=frozenset({journal.job.id}),
         woken_by=woken_by,
         on_progress=report,
@@ -55,9 +95,9 @@ async def start_node_agent(session: InstanceSession) -> None:
     await wake_node_agent(await session.kube(), session.settings.stack)
 
 
-async def provide_images(session: InstanceSession, journal: Journal) -> None:
+async def provide_images(session: InstanceSession, journal: Journal, *, minio: bool) -> None:
     """What a node lacks and this machine has: a cluster made anew need not pull it again, nor have a network."""
-    missing = await missing_images(await session.kube(), session.settings.stack)
+    missing = await missing_images(await session.kube(), session.settings.stack, minio=minio)
     if not missing:
         return
     try:
@@ -80,7 +120,13 @@ async def sleep_stack(session: InstanceSession, *, force: bool = False) -> bool:
 
 
 async def open_forward(session: InstanceSession) -> str:
-    """MinIO on a port of this machine, until the stack sleeps; Velero signs downloads for that address."""
+    """MinIO on a port of this machine, until the stack sleeps; Velero signs downloads for that address.
+
+    An external store is reached where it is, so there is nothing to open.
+    """
+    external = session.external()
+    if external is not None:
+        return external.endpoint
     settings = session.settings.stack
     access = await session.world.clusters.access(session.instance)
     url = await session.world.forwards.open(session.instance, access, settings)

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.host.config import Policy
+from app.errors import ExternalStoreNotConfigured
+from app.host.config import ExternalRecord, Policy
 from app.host.credentials import ensure_credentials
+from app.host.external import external_in_use, external_store
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
@@ -19,6 +21,7 @@ from app.settings import Settings, StackSettings
 from app.storage import layout
 from app.storage.s3 import S3Store
 from app.velero.client import VeleroClient
+from app.velero.stack.manifests import MINIO, MINIO_PORT
 from app.workflows.forwards import StackForwards
 from app.workflows.policies import Rules, decide, refuse_not_built
 
@@ -48,7 +51,7 @@ class InstanceSession:
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._kube: KubeClient | None = None
-        self._objects: S3Store | None = None
+        self._stores: dict[str, S3Store] = {}
         self._archives: dict[str, Path] = {}
         self._indexes: dict[str, Archive] = {}
 
@@ -89,20 +92,40 @@ class InstanceSession:
         """Velero's custom resources in that cluster."""
         return VeleroClient(await self.kube(), namespace=self.settings.stack.namespace)
 
+    def external(self) -> ExternalRecord | None:
+        """The part of the external store that holds this instance's backups; None for MinIO in its cluster."""
+        return external_in_use(self.directory, self.directory.load_config(), self.settings.storage)
+
     async def objects(self) -> S3Store:
-        """The instance's MinIO through a port-forward of the API server; the stack must be awake."""
+        """The store that holds this instance's backups; if it is MinIO in the cluster, the stack must be awake."""
+        external = self.external()
+        return await (self.minio() if external is None else self.external_objects(external))
+
+    async def external_objects(self, place: ExternalRecord) -> S3Store:
+        """A part of the configured external store."""
+        settings = self.settings.storage
+        if settings is None:
+            raise ExternalStoreNotConfigured(f"no external store is configured that would hold {place}")
+        async with self._lock:
+            if str(place) not in self._stores:
+                store = external_store(place, settings)
+                self._stores[str(place)] = await self._opened.enter_async_context(store)
+            return self._stores[str(place)]
+
+    async def minio(self) -> S3Store:
+        """MinIO in the cluster through a port-forward of the API server, whichever store is in use."""
         from app.kubernetes.port_forward import PortForward  # slow to import, as the client's transport is
 
         kube = await self.kube()
         async with self._lock:
-            if self._objects is None:
+            if MINIO not in self._stores:
                 forward = await self._opened.enter_async_context(
-                    PortForward(kube, self.settings.stack.namespace, "minio", 9000)
+                    PortForward(kube, self.settings.stack.namespace, MINIO, MINIO_PORT)
                 )
                 credentials = ensure_credentials(self.directory)
                 store = S3Store(forward.url, credentials, self.settings.stack.bucket)
-                self._objects = await self._opened.enter_async_context(store)
-            return self._objects
+                self._stores[MINIO] = await self._opened.enter_async_context(store)
+            return self._stores[MINIO]
 
     async def archive(self, backup: str) -> Path:
         """The backup's tarball on this machine's disk, downloaded once per attempt and removed at its end."""
@@ -124,7 +147,7 @@ class InstanceSession:
         """Close every connection; after a power change nothing of it is valid any more."""
         opened, self._opened = self._opened, AsyncExitStack()
         self._kube = None
-        self._objects = None
+        self._stores = {}
         self._archives = {}
         self._indexes = {}
         await opened.aclose()

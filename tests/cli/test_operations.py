@@ -94,11 +94,22 @@ async def test_ctrl_c_leaves_the_job_running(api: ServedApi) -> None:
 
 async def test_options_become_fields(api: ServedApi) -> None:
     """What is not asked for is not sent, so the service's defaults stay its own."""
-    arguments = ["--mode", "best_effort", "-n", "web", "--label", "by=me", "--job-timeout", "30", "--json"]
+    arguments = ["--mode", "best_effort", "-n", "web", "--label", "by=me", "--job-timeout", "30"]
+    arguments += ["--no-volumes", "--json"]
     ended = await command(api.url, "stop", "demo", *arguments)
     job = await api.app.state.services.store.get(json.loads(ended.out)["id"])
     assert (job.request["backup"]["mode"], job.request["backup"]["include_namespaces"]) == ("best_effort", ["web"])
+    assert job.request["backup"]["include_volumes"] is False
     assert (job.request["labels"], job.request["timeout_seconds"]) == ({"by": "me"}, 30)
+
+
+async def test_a_move_says_where_to(api: ServedApi) -> None:
+    """Without a store in the settings there is only one way."""
+    refused = await command(api.url, "move-storage", "demo")
+    assert (refused.code, "docs/storage.md" in refused.err) == (1, True)
+    ended = await command(api.url, "move-storage", "demo", "--to", "internal", "--detach", "--json")
+    job = await api.app.state.services.store.get(json.loads(ended.out)["id"])
+    assert (job.type, job.request) == ("move-storage", {"to": "internal"})
 
 
 async def test_detach_returns_at_once(api: ServedApi) -> None:

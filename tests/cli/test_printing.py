@@ -7,11 +7,15 @@ import pytest
 from pydantic import BaseModel
 
 from app.cli.printing import MOST_LISTED, print_job_end, size
+from app.workflows.migrating import MigrateResult, MigrationCheck
+from app.workflows.moving import MoveResult
 from app.workflows.outcomes import (
     ChangedObject,
     Comparison,
     DifferingObject,
+    KecsRestoration,
     ProofSummary,
+    RestoredVolume,
     RestoreOutcome,
     StartResult,
     StopResult,
@@ -58,6 +62,20 @@ def test_an_unprotected_stop_says_so(capsys: pytest.CaptureFixture[str]) -> None
     assert "no backup was asked for" in printed
 
 
+def test_volumes_are_told_by_their_bytes_and_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """Saved: how much, and how much of it was new. Restored: which."""
+    proof = PROOF.model_copy(
+        update={"volumes_saved": 2, "volumes_size_bytes": 3 * 1024**3, "volumes_uploaded_bytes": 512}
+    )
+    volume = RestoredVolume(namespace="web", pod="a", volume="data", outcome="restored", size_bytes=7)
+    restored = RestoreOutcome(backup="b", restores=["b-1"], comparison=Comparison(), volumes=[volume])
+    print_job_end(job(StopResult(protected=True, backup="b", proof=proof)))
+    print_job_end(job(StartResult(noop=False, action="restore", reason="recreated", restored=restored)))
+    printed = capsys.readouterr().out
+    assert "volumes: 2 saved with 3.0 GiB, of which 512 B were new" in printed
+    assert "  web/a:data" in printed
+
+
 def test_a_start_lists_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     """Missing and differing objects by name."""
     comparison = Comparison(
@@ -87,3 +105,43 @@ def test_long_lists_are_cut_and_counted(capsys: pytest.CaptureFixture[str]) -> N
 def test_sizes_are_readable(count: int, text: str) -> None:
     """Binary units."""
     assert size(count) == text
+
+
+def test_a_move_ends_with_where_the_backups_lie(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was moved, what was not, and that nothing was removed."""
+    moved = MoveResult(
+        source="MinIO in the cluster",
+        target="https://s3/b/demo",
+        moved=["one"],
+        left_behind=["two"],
+        note="not removed",
+    )
+    print_job_end(job(moved, type="move-storage"))
+    printed = capsys.readouterr().out
+    assert "backups lie  in https://s3/b/demo" in printed
+    for part in ("moved", "one", "left behind, not proven", "two", "not removed"):
+        assert part in printed
+
+
+def test_a_state_that_kecs_restored_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, and how much came back."""
+    kecs = KecsRestoration(
+        told_by="duckdb", server_restarted=False, brought_back=["service shop/web"], missing=["task shop/t1"], seconds=2
+    )
+    ended = StartResult(noop=False, action="nothing-to-restore", reason="no backup", kecs_restored=kecs)
+    print_job_end(job(ended, type="start"))
+    printed = capsys.readouterr().out
+    assert "1 brought back by its own restoration" in printed
+    assert "MISSING (1):" in printed
+    assert "task shop/t1" in printed
+
+
+def test_a_migration_says_what_was_held_against_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both numbers, and the names of what one side lacks."""
+    check = MigrationCheck(source="copy", as_of=None, covered=8, missing=["service shop/web"], extra=["task shop/t2"])
+    ended = MigrateResult(switched=True, use_velero_backup=True, reason="its policy says so", checked=check)
+    print_job_end(job(ended, type="migrate"))
+    printed = capsys.readouterr().out
+    assert "of 9; 8 are in the backup" in printed
+    assert "NOT IN THE BACKUP (1):" in printed
+    assert "only in the backup (1):" in printed

@@ -23,6 +23,7 @@ from app.settings import ImageSettings, StackSettings
 from app.storage.s3 import S3Credentials, S3Store
 from app.velero.client import VeleroClient
 from app.velero.stack.freshness import VELERO_PODS
+from app.velero.stack.manifests import MinioPlace
 from app.velero.stack.wake import StackContext, wake
 
 KEYS = S3Credentials("contract-user", "not-a-real-secret")
@@ -109,8 +110,7 @@ class World:
                 settings=self.settings,
                 credentials=KEYS,
                 repository_password="password",
-                storage_node_path=f"{mounts[0].node_path}/minio-data",
-                owner_ids=(os.getuid(), os.getgid()),
+                place=MinioPlace(f"{mounts[0].node_path}/minio-data", os.getuid(), os.getgid()),
                 crd_cache=self.scratch / "crds.json",
                 open_store=open_store,
             )

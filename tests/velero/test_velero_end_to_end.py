@@ -18,6 +18,7 @@ from app.storage.s3 import S3Credentials, S3Store
 from app.velero.client import VeleroClient
 from app.velero.models import Backup
 from app.velero.scope import FULL, collected, in_scope
+from app.velero.stack.manifests import MinioPlace
 from app.velero.stack.sleep import sleep, stack_state
 from app.velero.stack.wake import StackContext, wake
 from tests.sandbox.cluster import running_cluster
@@ -37,8 +38,7 @@ def context(kube: KubeClient, store: S3Store, state_dir: Path) -> StackContext:
         settings=SETTINGS,
         credentials=KEYS,
         repository_password="password",
-        storage_node_path=str(supervisor.host_directory(state_dir, "demo") / "minio-data"),
-        owner_ids=(os.getuid(), os.getgid()),
+        place=MinioPlace(str(supervisor.host_directory(state_dir, "demo") / "minio-data"), os.getuid(), os.getgid()),
         crd_cache=state_dir / "crds.json",
         open_store=open_store,
     )

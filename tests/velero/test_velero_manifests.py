@@ -1,6 +1,7 @@
 """The stack's manifests as data: what they promise to the cluster and to people."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,22 @@ import pytest
 from app.settings import StackSettings
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
-from app.velero.stack.manifests import MinioPlace
+from app.velero.stack.manifests import ExternalPlace, MinioPlace
 
 SETTINGS = StackSettings()
 KEYS = S3Credentials("user", "kept-quiet")
 PLACE = MinioPlace("/data/minio-data", 1000, 1001)
+
+THERE = ExternalPlace(
+    url="https://store:9000",
+    public_url="https://s3.example.com",
+    bucket="backups",
+    prefix="team/shop",
+    region="eu-west-1",
+    path_style=False,
+    authority=b"-----BEGIN CERTIFICATE-----",
+    credentials=KEYS,
+)
 
 ALL: list[dict[str, Any]] = [
     manifests.namespace_manifest(SETTINGS),
@@ -24,6 +36,8 @@ ALL: list[dict[str, Any]] = [
     manifests.minio_manifest(SETTINGS, PLACE),
     manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9"),
     manifests.storage_location_manifest(SETTINGS),
+    manifests.external_credentials_manifest(SETTINGS, THERE),
+    manifests.external_location_manifest(SETTINGS, "default", THERE),
     manifests.definitions_pod_manifest(SETTINGS, "velero-crds"),
 ]
 
@@ -118,3 +132,37 @@ def test_the_namespace_carries_the_pod_security_labels() -> None:
     security = {key: value for key, value in labels.items() if key.startswith("pod-security")}
     assert len(security) == 6
     assert set(security.values()) == {"privileged", "latest"}
+
+
+def test_an_external_location_has_its_own_part_keys_and_certificate() -> None:
+    """As Velero reads them; without checksums that S3-compatible stores take for content."""
+    spec = manifests.external_location_manifest(SETTINGS, "default", THERE)["spec"]
+    assert (spec["provider"], spec["default"]) == ("aws", True)
+    assert spec["objectStorage"] == {
+        "bucket": "backups",
+        "prefix": "team/shop",
+        "caCert": base64.b64encode(THERE.authority).decode(),
+    }
+    assert spec["config"] == {
+        "region": "eu-west-1",
+        "s3Url": "https://store:9000",
+        "publicUrl": "https://s3.example.com",
+        "s3ForcePathStyle": "false",
+        "checksumAlgorithm": "",
+    }
+    assert spec["credential"] == {"name": "external-store-credentials", "key": "cloud"}
+
+
+def test_a_second_location_is_not_the_default() -> None:
+    """And one without an authority or another address of its own names neither."""
+    plain = replace(THERE, authority=b"", public_url="")
+    spec = manifests.external_location_manifest(SETTINGS, "probe", plain)["spec"]
+    assert spec["default"] is False
+    assert "caCert" not in spec["objectStorage"]
+    assert "publicUrl" not in spec["config"]
+
+
+def test_a_store_elsewhere_needs_no_name_of_minio() -> None:
+    """Its name is looked up."""
+    pod = manifests.velero_manifest(SETTINGS, minio_cluster_ip=None)["spec"]["template"]["spec"]
+    assert pod["hostAliases"] == []

@@ -1,8 +1,10 @@
 """The object store of a BackupStorageLocation: how it is opened, and the few calls Velero makes."""
 
 import asyncio
+import base64
 import configparser
 import json
+import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,11 +178,11 @@ def _is_missing(error: BaseException | None) -> bool:
 
 
 class Buckets:
-    """Opens locations; clients are kept per endpoint and keys, all of one session."""
+    """Opens locations; clients are kept per endpoint, keys and authority, all of one session."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
-        self._clients: dict[tuple[str, str, Keys], Any] = {}
+        self._clients: dict[tuple[str, str, Keys, str], Any] = {}
         self._session: Any = None
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
@@ -204,11 +206,12 @@ class Buckets:
         if not config.get("region"):
             raise StoreError("operation error S3: region could not be determined")
         url = await self._resolve(config.get("s3Url", ""))
-        client = await self._client(url, config["region"], keys)
+        authority = storage.get("caCert") or ""
+        client = await self._client(url, config["region"], keys, authority)
         signer = client
         if public := config.get("publicUrl"):
             require_url("publicUrl", public)
-            signer = await self._client(public, config["region"], keys)
+            signer = await self._client(public, config["region"], keys, authority)
         return Bucket(client, signer, storage.get("bucket", ""), storage.get("prefix") or "")
 
     async def _resolve(self, url: str) -> str:
@@ -222,11 +225,11 @@ class Buckets:
                     raise
                 await asyncio.sleep(0.05)
 
-    async def _client(self, url: str, region: str, keys: Keys) -> Any:
+    async def _client(self, url: str, region: str, keys: Keys, authority: str) -> Any:
         async with self._lock:
             if self._session is None:
                 await self.warm()
-            known = self._clients.get((url, region, keys))
+            known = self._clients.get((url, region, keys, authority))
             if known is not None:
                 return known
             client = await self._stack.enter_async_context(
@@ -236,11 +239,22 @@ class Buckets:
                     region_name=region,
                     aws_access_key_id=keys.access,
                     aws_secret_access_key=keys.secret,
+                    verify=self._trusted(authority),
                     config=_client_config(),
                 )
             )
-            self._clients[url, region, keys] = client
+            self._clients[url, region, keys, authority] = client
             return client
+
+    def _trusted(self, authority: str) -> str | None:
+        """A file of a location's ``caCert`` as long as clients may read it; None for the system's authorities."""
+        if not authority:
+            return None
+        # Open until the stack closes: its clients read it at their first connection.
+        file = self._stack.enter_context(tempfile.NamedTemporaryFile(suffix=".pem"))  # noqa: SIM115
+        file.write(base64.b64decode(authority))
+        file.flush()
+        return file.name
 
 
 def _new_session() -> Any:

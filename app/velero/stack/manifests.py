@@ -20,6 +20,7 @@ MINIO_PORT = 9000
 CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
+EXTERNAL_SECRET = "external-store-credentials"  # noqa: S105 - the name of a Secret
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
 MINIO_POD_LABELS = LABELS | {"app": MINIO}
@@ -48,6 +49,23 @@ class MinioPlace:
     node_path: str
     uid: int
     gid: int
+
+
+@dataclass(frozen=True)
+class ExternalPlace:
+    """A store outside of the cluster as Velero reaches it; ``public_url`` is for people, if theirs is another.
+
+    ``authority`` is the PEM text behind its certificate, empty for the system's.
+    """
+
+    url: str
+    public_url: str
+    bucket: str
+    prefix: str
+    region: str
+    path_style: bool
+    authority: bytes
+    credentials: S3Credentials
 
 
 def namespace_manifest(settings: StackSettings) -> Manifest:
@@ -80,20 +98,28 @@ def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
 
 def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
     """MinIO's root keys: as MinIO's environment and as the AWS file Velero reads."""
-    cloud = (
-        "[default]\n"
-        f"aws_access_key_id={credentials.access_key}\n"
-        f"aws_secret_access_key={credentials.secret_key}\n"
-    )  # fmt: skip
     return _secret(
         settings,
         CREDENTIALS_SECRET,
         {
-            CREDENTIALS_KEY: cloud,
+            CREDENTIALS_KEY: _cloud(credentials),
             "MINIO_ROOT_USER": credentials.access_key,
             "MINIO_ROOT_PASSWORD": credentials.secret_key,
         },
     )
+
+
+def external_credentials_manifest(settings: StackSettings, place: ExternalPlace) -> Manifest:
+    """The keys of an external store, which the location names: Velero reads them anew whenever it goes there."""
+    return _secret(settings, EXTERNAL_SECRET, {CREDENTIALS_KEY: _cloud(place.credentials)})
+
+
+def _cloud(credentials: S3Credentials) -> str:
+    return (
+        "[default]\n"
+        f"aws_access_key_id={credentials.access_key}\n"
+        f"aws_secret_access_key={credentials.secret_key}\n"
+    )  # fmt: skip
 
 
 def repository_password_manifest(settings: StackSettings, password: str) -> Manifest:
@@ -163,9 +189,12 @@ def _minio_container(settings: StackSettings) -> Manifest:
 
 
 def velero_manifest(
-    settings: StackSettings, *, minio_cluster_ip: str, woken_by: str = "job", replicas: int = 1
+    settings: StackSettings, *, minio_cluster_ip: str | None, woken_by: str = "job", replicas: int = 1
 ) -> Manifest:
-    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment."""
+    """Velero's server. Its name must be ``velero``: every Restore reads that Deployment.
+
+    Without ``minio_cluster_ip`` its store lies elsewhere, under a name that is looked up.
+    """
     metadata = stack_metadata(settings, VELERO, {"deploy": VELERO}) | {"annotations": {WOKEN_BY: woken_by}}
     return {
         "apiVersion": "apps/v1",
@@ -183,12 +212,13 @@ def velero_manifest(
     }
 
 
-def _velero_pod(settings: StackSettings, minio_cluster_ip: str) -> Manifest:
+def _velero_pod(settings: StackSettings, minio_cluster_ip: str | None) -> Manifest:
+    # MinIO's name without cluster DNS, which may come up later than everything else.
+    aliases = [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}] if minio_cluster_ip else []
     return {
         "serviceAccountName": VELERO,
         "terminationGracePeriodSeconds": 10,
-        # MinIO's name without cluster DNS, which may come up later than everything else.
-        "hostAliases": [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}],
+        "hostAliases": aliases,
         "initContainers": [
             {
                 "name": "velero-plugin-for-aws",
@@ -254,6 +284,27 @@ def adopted_location_manifest(settings: StackSettings, name: str, minio_cluster_
     """The same beside a Velero of somebody else: not the default, with credentials of its own."""
     manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}")
     manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
+    return manifest
+
+
+def external_location_manifest(settings: StackSettings, name: str, place: ExternalPlace) -> Manifest:
+    """Where Velero keeps backups outside of the cluster; the default only under our own location's name."""
+    manifest = _location(settings, name, place.url)
+    storage: Manifest = {"bucket": place.bucket, "prefix": place.prefix}
+    if place.authority:
+        storage["caCert"] = base64.b64encode(place.authority).decode()
+    config = {
+        "region": place.region,
+        "s3Url": place.url,
+        "s3ForcePathStyle": str(place.path_style).lower(),
+        "checksumAlgorithm": "",
+    }
+    manifest["spec"] |= {
+        "default": name == "default",
+        "objectStorage": storage,
+        "config": config | ({"publicUrl": place.public_url} if place.public_url else {}),
+        "credential": {"name": EXTERNAL_SECRET, "key": CREDENTIALS_KEY},
+    }
     return manifest
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import phases
 from app.concurrency import side_by_side, while_watching
-from app.errors import ServiceError, StackNotReady, TemporaryError
+from app.errors import ServiceError, StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -23,7 +23,6 @@ from app.kubernetes.resources import (
     PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
-    SERVICES,
     STATEFUL_SETS,
 )
 from app.settings import StackSettings
@@ -34,7 +33,8 @@ from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageL
 from app.velero.stack import manifests
 from app.velero.stack.crds import ensure_definitions, require_filter_policies
 from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
-from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
+from app.velero.stack.manifests import MINIO, VELERO, ExternalPlace, MinioPlace
+from app.velero.stack.minio import ask_for_minio, ensure_bucket
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
 from app.velero.stack.troubles import list_troubles, raise_on_trouble
 from app.velero.unfinished import discard, foreign_work, list_unfinished
@@ -48,17 +48,16 @@ MOST_LISTED = 20
 class StackContext:
     """What waking needs to know; ``active_jobs`` are those whose unfinished work is still wanted.
 
-    ``storage_node_path`` is MinIO's directory as the node sees it, ``owner_ids`` the user and group that own it, and
-    ``crd_cache`` the host file that remembers the CRDs of the Velero image. ``open_store`` gives the bucket's client,
-    which need not answer yet; who gives it closes it. ``woken_by`` is ``job`` or ``user``.
+    ``place`` is MinIO's directory on the node, or a store elsewhere, for which no MinIO runs; ``credentials`` are
+    MinIO's. ``crd_cache`` is the host file that remembers the CRDs of the Velero image. ``open_store`` gives the client
+    of MinIO's bucket, which need not answer yet; who gives it closes it. ``woken_by`` is ``job`` or ``user``.
     """
 
     kube: KubeClient
     settings: StackSettings
     credentials: S3Credentials = field(repr=False)
     repository_password: str = field(repr=False)
-    storage_node_path: str
-    owner_ids: tuple[int, int]
+    place: MinioPlace | ExternalPlace
     crd_cache: Path
     open_store: Callable[[], Awaitable[S3Store]]
     active_jobs: frozenset[str] = frozenset()
@@ -159,15 +158,15 @@ class _Waking:
                 SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
             ),
         )
-        await self._say("starting MinIO and installing Velero's types")
-        address, _ = await side_by_side(self._start_minio(), self._definitions())
+        await self._say("preparing the store and installing Velero's types")
+        address, _ = await side_by_side(self._prepare_store(), self._definitions())
         if MINIO_POD in stuck:
             # A StatefulSet does not replace a pod that never got ready, even when its template has been mended.
             await self._remove(MINIO_POD)
         await self._forget_validation(DEFAULT_LOCATION)
-        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifests.storage_location_manifest(self._settings))
-        await self._start_velero(address)
-        await self._say("waiting for MinIO")
+        await self._kube.apply(BACKUP_STORAGE_LOCATIONS, self._location_manifest())
+        await self._start_velero(address or None)
+        await self._say("waiting for the store")
         await self._ensure_bucket()
         await self._say("waiting for Velero to validate its storage")
         await self._validate(DEFAULT_LOCATION)
@@ -176,18 +175,26 @@ class _Waking:
         await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
         return ""
 
-    async def _start_minio(self) -> str:
-        """MinIO asked for; returns the address of its Service."""
-        service = await self._kube.apply(SERVICES, manifests.minio_service_manifest(self._settings))
-        place = MinioPlace(self._context.storage_node_path, *self._context.owner_ids)
-        await self._kube.apply(STATEFUL_SETS, manifests.minio_manifest(self._settings, place))
-        return str(service["spec"]["clusterIP"])
+    async def _prepare_store(self) -> str:
+        """MinIO asked for, and the address of its Service; for a store elsewhere only its keys, and no address."""
+        place = self._context.place
+        if isinstance(place, MinioPlace):
+            return await ask_for_minio(self._kube, self._settings, place)
+        await self._kube.apply(SECRETS, manifests.external_credentials_manifest(self._settings, place))
+        await scale_to_zero(self._kube, STATEFUL_SETS, MINIO, self._namespace)
+        return ""
+
+    def _location_manifest(self) -> manifests.Manifest:
+        place = self._context.place
+        if isinstance(place, MinioPlace):
+            return manifests.storage_location_manifest(self._settings)
+        return manifests.external_location_manifest(self._settings, DEFAULT_LOCATION, place)
 
     async def _remove(self, pod: str) -> None:
         """A pod that an earlier wake could not get to run."""
         await self._kube.delete(PODS, pod, self._namespace, grace_seconds=0)
 
-    async def _start_velero(self, minio_cluster_ip: str) -> None:
+    async def _start_velero(self, minio_cluster_ip: str | None) -> None:
         deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)
         by_user = "user" in {woken_by(deployment), self._context.woken_by, self._keeper}
         manifest = manifests.velero_manifest(
@@ -196,17 +203,8 @@ class _Waking:
         await self._kube.apply(DEPLOYMENTS, manifest)
 
     async def _ensure_bucket(self) -> None:
-        store = await self._context.open_store()
-        await self._kube.wait_for(
-            STATEFUL_SETS, MINIO, self._namespace, _is_ready, timeout_seconds=self._settings.wake_timeout_seconds
-        )
-        while True:
-            try:
-                await store.ensure_bucket()
-            except TemporaryError:
-                await asyncio.sleep(POLL_SECONDS)
-            else:
-                return
+        if isinstance(self._context.place, MinioPlace):
+            await ensure_bucket(self._kube, self._settings, await self._context.open_store())
 
     async def _forget_validation(self, name: str) -> None:
         """Its time counts in whole seconds, so a new validation would not show beside one of the same second."""
@@ -252,10 +250,14 @@ class _Waking:
         definition = await self._kube.get(CRDS, RESTORES.group_resource)
         require_filter_policies([definition], "the installed Velero")
         await self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials))
-        address = await self._start_minio()
+        address = await self._prepare_store()
         await while_watching(self._ensure_bucket(), raise_on_trouble(self._kube, self._settings))
         await self._forget_validation(ADOPTED_LOCATION)
-        manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
+        place = self._context.place
+        if isinstance(place, MinioPlace):
+            manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
+        else:
+            manifest = manifests.external_location_manifest(self._settings, ADOPTED_LOCATION, place)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
         await self._validate(ADOPTED_LOCATION)
         return ADOPTED_LOCATION
@@ -281,12 +283,3 @@ class _Waking:
             remedy=f"See the pods and events of namespace {self._namespace!r}, then try again.",
             details=details[:MOST_LISTED],
         )
-
-
-def _is_ready(workload: dict[str, Any] | None) -> bool:
-    """Ready pods of the latest specification."""
-    if workload is None:
-        return False
-    status = workload.get("status") or {}
-    generation = workload["metadata"].get("generation", 0)
-    return bool(status.get("readyReplicas")) and status.get("observedGeneration", generation) >= generation
