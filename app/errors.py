@@ -130,6 +130,10 @@ class StorageMoved(ServiceError):
     code, status, title = "storage-moved", 409, "The backup storage has moved"
 
 
+class EncryptionKeyUnusable(ServiceError):
+    code, status, title = "encryption-key-unusable", 409, "The encryption key is missing or another one"
+
+
 class ExternalStoreNotConfigured(ServiceError):
     code, status, title = "external-store-not-configured", 409, "The settings do not lead to the external store"
 

@@ -26,10 +26,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-#: Values that have their place already, by setting and policy field, but are not built: refused, never ignored.
-NOT_BUILT = {"encryption": {"at-rest"}}
-
-
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
@@ -80,12 +76,15 @@ class StackSettings(BaseModel):
     mode: Literal["on-demand", "resident"] = "on-demand"
     """``on-demand``: no pod between jobs. ``resident``: never put to sleep."""
     encryption: Literal["none", "at-rest"] = "none"
-    """Whether the objects in the bucket are encrypted."""
+    """``at-rest``: MinIO encrypts whatever is put into it, with a key of the instance (docs/security.md)."""
     namespace: str = "velero"
     bucket: str = "velero"
     images: ImageSettings = ImageSettings()
     adopt_foreign: bool = False
     """Use a Velero that someone else installed instead of refusing with 409."""
+    rbac: Literal["cluster-admin", "least-privilege"] = "cluster-admin"
+    """What Velero's account may do. ``least-privilege``: read what there is and, during a restore, write the kinds
+    the backup holds; roles that grant more than that are not restored (docs/security.md)."""
     wake_timeout_seconds: float = 180
     """From the first manifest to an Available BackupStorageLocation, image pulls included."""
     kubelet_directory: str = "/var/lib/kubelet"
@@ -280,9 +279,9 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _only_what_is_built(self) -> Self:
-        if self.stack.encryption in NOT_BUILT["encryption"]:
-            raise ValueError(f"encryption: {self.stack.encryption!r} is not built yet")
+    def _encryption_needs_minio(self) -> Self:
+        if self.driver == "sandbox" and self.stack.encryption == "at-rest":
+            raise ValueError("stack.encryption: the sandbox's object store is SeaweedFS, not MinIO: 'none' only")
         return self
 
     @property

@@ -64,6 +64,15 @@ class StorageRecord(BaseModel):
     host_path: str
 
 
+class EncryptionRecord(BaseModel):
+    """Which key encrypts the backups: its id and a fingerprint, never the key."""
+
+    key_id: str
+    fingerprint: str
+    whole: bool = False
+    """Whether nothing lies in the store that was put there in clear."""
+
+
 class ExternalRecord(BaseModel):
     """Which part of which external store holds the backups; how to get in is the settings' business."""
 
@@ -102,6 +111,8 @@ class InstanceConfig(BaseModel):
     """When the repositories of volumes were last cleaned; written first by the first backup of volumes."""
     storage: StorageRecord | ExternalRecord | None = None
     """Where the backups lie; what the settings say later does not change it, only ``move-storage`` does."""
+    encryption: EncryptionRecord | None = None
+    """Set once anything was encrypted; from then on the store cannot do without that key."""
     policy: Policy = Policy()
     migration: MigrationRecord | None = None
 

@@ -71,13 +71,13 @@ class InstanceDirectory:
         """Replace a file of the instance, privately and durably; follows no link out of the instance's directory."""
         write_private(path, content, below=self.path)
 
-    def prepare(self, stack: StackSettings | None = None) -> None:
+    def prepare(self, stack: StackSettings | None = None, *, encrypted: bool = False) -> None:
         """Make what a backup needs: MinIO's directory, the ADR's link to it, and the private directories."""
         self.make(self.minio_directory)
         link = self.path / "minio-data"
         if not link.is_symlink() and not link.exists():
             link.symlink_to(self.minio_directory.relative_to(self.path))
-        self.prepare_private(location_document(stack or StackSettings()))
+        self.prepare_private(location_document(stack or StackSettings(), encrypted=encrypted))
 
     def prepare_private(self, location: str) -> None:
         """Make what a backup needs wherever it goes; ``location`` describes for people where that is."""
@@ -121,7 +121,7 @@ class InstanceDirectory:
         return changed
 
 
-def location_document(stack: StackSettings) -> str:
+def location_document(stack: StackSettings, *, encrypted: bool = False) -> str:
     """The storage location as YAML for people: what the service itself makes in the cluster, to read or to copy."""
     location = {
         "apiVersion": "velero.io/v1",
@@ -136,7 +136,8 @@ def location_document(stack: StackSettings) -> str:
                 "s3Url": f"http://minio.{stack.namespace}.svc:9000",
                 "s3ForcePathStyle": "true",
                 "checksumAlgorithm": "",
-            },
+            }
+            | ({"serverSideEncryption": "AES256"} if encrypted else {}),
         },
     }
     return _for_people(location)

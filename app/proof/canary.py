@@ -1,4 +1,9 @@
-"""Are the bytes on the host's disk? A canary says so: random bytes put through S3 and looked for in the files."""
+"""Are the bytes on the host's disk? A canary says so: random bytes put through S3 and looked for in the files.
+
+A store that encrypts whatever it is given leaves nothing of the content to be found. But it keeps an object's
+metadata in clear, in the same file as the content where that is small; so the canary carries a second random mark
+there, and which of the two is found says whether the store encrypts.
+"""
 
 import asyncio
 import logging
@@ -17,6 +22,7 @@ from app.storage.s3 import S3Store
 #: One key for all: what a killed process left is overwritten by the next canary. Only the content is random.
 CANARY_KEY = "kecs-state-canary"
 CANARY_BYTES = 64
+MARK = "kecs-state-mark"
 SEARCH_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 #: File systems keep coarse times.
@@ -32,11 +38,11 @@ async def prove_bytes_on_host(
     """Put a canary into the bucket's root, find it below ``directory``, and delete it whatever happens.
 
     A loose object in the root is tolerated by Velero's layout check. MinIO keeps it as ``<bucket>/<key>/xl.meta``;
-    for other stores the files changed since are searched.
+    for other stores the files changed since are searched. The answer is ``encrypted`` when only the mark stands there.
     """
     search = _Search(directory, store.bucket, secrets.token_bytes(CANARY_BYTES))
     try:
-        await store.put(CANARY_KEY, search.content)
+        await store.put(CANARY_KEY, search.content, {MARK: search.mark.decode()})
         deadline = asyncio.get_running_loop().time() + search_seconds
         while True:
             found = await asyncio.to_thread(search.run)
@@ -62,6 +68,7 @@ class _Search:
         self._directory = directory
         self._own_file = directory / bucket / CANARY_KEY / "xl.meta"
         self.content = content
+        self.mark = secrets.token_hex(CANARY_BYTES).encode()
         self._since = time.time() - CLOCK_SECONDS
 
     def run(self) -> CanaryResult:
@@ -69,9 +76,14 @@ class _Search:
         hindrance = ""
         for path in chain([self._own_file], self._changed_files()):
             try:
-                if self._holds(path):
-                    how = "object file" if path == self._own_file else "volume file"
-                    return CanaryResult(status="found", path=str(path.relative_to(self._directory)), how=how)
+                tail, own = self._tail(path), path == self._own_file
+                if self.content in tail or (own and self.mark in tail):
+                    return CanaryResult(
+                        status="found",
+                        path=str(path.relative_to(self._directory)),
+                        how="object file" if own else "volume file",
+                        encrypted=self.content not in tail,
+                    )
             except PermissionError:
                 hindrance = "not every file there may be read"
         return CanaryResult(status="not-found", how=hindrance)
@@ -86,16 +98,16 @@ class _Search:
                 except OSError:
                     continue  # gone again: the store is at work
 
-    def _holds(self, path: Path) -> bool:
+    def _tail(self, path: Path) -> bytes:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except PermissionError:
             raise
         except OSError:
-            return False  # gone again, a link, or a socket
+            return b""  # gone again, a link, or a socket
         with os.fdopen(descriptor, "rb") as file:
             inside = path.resolve().is_relative_to(self._directory.resolve())
             if not inside or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return False
+                return b""
             file.seek(max(0, os.fstat(descriptor).st_size - TAIL_BYTES))
-            return self.content in file.read(2 * TAIL_BYTES)
+            return file.read(2 * TAIL_BYTES)

@@ -63,6 +63,7 @@ class Finding(Frozen):
         "results",
         "volumes",
         "canary",
+        "clear",
         "hash",
         "missing",
     ]
@@ -78,6 +79,8 @@ class CanaryResult(Frozen):
     path: str = ""
     how: str = ""
     """``object file`` (MinIO's file of that key) or ``volume file``; for ``not-found``, what hindered the search."""
+    encrypted: bool = False
+    """Whether the file is the canary's and holds its content in another form than it was put in."""
 
 
 class Proof(BaseModel):

@@ -37,6 +37,8 @@ class ProofRequest:
     full: bool
     host_directory: Path | None
     not_saved: list[str]
+    encrypted: bool = False
+    """Whether the store is to encrypt what it is given."""
     volumes: list[PodVolume] = field(default_factory=list)
     """Volumes of running pods, and which of them the backup was to save."""
     canary_seconds: float = SEARCH_SECONDS
@@ -117,6 +119,8 @@ async def _canary(request: ProofRequest, store: S3Store) -> CanaryResult:
 
 
 def _of_canary(canary: CanaryResult, request: ProofRequest) -> list[Finding]:
+    if canary.status == "found" and request.encrypted and not canary.encrypted:
+        return [Finding(code="clear", detail=f"bytes put into the object store lie in clear in {canary.path}")]
     if canary.status != "not-found":
         return []
     detail = f"bytes put into the object store did not arrive in {request.host_directory}"

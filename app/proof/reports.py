@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,9 @@ from app.storage.errors import ObjectNotFound
 from app.storage.s3 import S3Store
 
 CREATED = "(created)"
+_RBAC = "rbac.authorization.k8s.io"
+#: Velero's words (pkg/restore/restore.go): ``error restoring roles.group/namespace/name: why``.
+_NOT_RESTORED = re.compile(r"error restoring (?P<kind>[^/ ]+)/(?P<name>\S+?): ")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,19 @@ async def read_restore_report(store: S3Store, restore: str) -> RestoreReport:
     results = await _document(store, layout.restore_results_key(restore))
     created = sum(str(entry).endswith(CREATED) for entries in listed.values() for entry in entries or ())
     return RestoreReport(created, list(messages(results.get("errors"))))
+
+
+def refused_objects(errors: Iterable[str]) -> list[str]:
+    """Objects of a restore's errors that the API server did not let Velero make, as ``roles.group ns/name``.
+
+    A binding whose role is not there is one of them: it may be made only by who may bind any role.
+    """
+    refused = set()
+    for error in errors:
+        named = _NOT_RESTORED.match(error)
+        if named and (" is forbidden: " in error or (_RBAC in named["kind"] and error.endswith(" not found"))):
+            refused.add(f"{named['kind']} {named['name']}")
+    return sorted(refused)
 
 
 async def read_backup_errors(store: S3Store, backup: str) -> list[str]:

@@ -184,16 +184,34 @@ class S3Store:
             raise ObjectDamaged(f"{key} has {size} bytes instead of {response['ContentLength']}", key=key)
         return Download(size, digest.hexdigest())
 
-    async def put(self, key: str, content: bytes) -> None:
-        """Write a small object."""
+    async def put(self, key: str, content: bytes, metadata: dict[str, str] | None = None) -> None:
+        """Write a small object, with metadata of ours beside its content."""
         async with _translated(key):
-            await self._client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=content)
+            await self._client.put_object(
+                Bucket=self.bucket, Key=self._prefix + key, Body=content, Metadata=metadata or {}
+            )
 
     async def upload(self, path: Path, key: str) -> None:
         """Write a file as an object in one request: S3 takes 5 GiB so, far more than a backup's archive has."""
         async with _translated(key):
             with path.open("rb") as file:
                 await self._client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=file)
+
+    async def is_encrypted(self, key: str) -> bool:
+        """Whether the store keeps an object encrypted, by its own word; raises ``ObjectNotFound``."""
+        async with _translated(key):
+            head = await self._client.head_object(Bucket=self.bucket, Key=self._prefix + key)
+        return "ServerSideEncryption" in head
+
+    async def encrypt(self, key: str) -> None:
+        """Have the store write an object of its own again, encrypted; raises ``ObjectNotFound``."""
+        async with _translated(key):
+            await self._client.copy_object(
+                Bucket=self.bucket,
+                Key=self._prefix + key,
+                CopySource={"Bucket": self.bucket, "Key": self._prefix + key},
+                ServerSideEncryption="AES256",
+            )
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those already gone are success."""

@@ -10,6 +10,7 @@ from app.host.kecs_config import load_kecs_config
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import NODES
 from app.ports import ClusterStatus, PowerState
+from app.velero.isolation import policy_enforcer
 from app.velero.preflight import inspect_cluster
 from app.workflows.preflight import check_host, checks_of, refused, uses_minio
 from app.workflows.requests import PreflightCheck
@@ -31,6 +32,7 @@ async def diagnose(session: InstanceSession, status: ClusterStatus) -> list[Pref
             kube = await session.kube()
             checks += checks_of(await inspect_cluster(kube, session.settings.stack, minio=uses_minio(session)))
             checks += await _check_nodes(kube)
+            checks.append(await _check_isolation(kube))
         except ServiceError as error:
             checks.append(refused("cluster", error))
     return checks
@@ -85,6 +87,19 @@ async def _check_nodes(kube: KubeClient) -> list[PreflightCheck]:
             )
         )
     return [*checks, _check_clock(there)]
+
+
+async def _check_isolation(kube: KubeClient) -> PreflightCheck:
+    enforcer = await policy_enforcer(kube)
+    if enforcer is not None:
+        return PreflightCheck(name="network policy", outcome="ok", detail=f"enforced by {enforcer}")
+    return PreflightCheck(
+        name="network policy",
+        outcome="warns",
+        detail="nothing known enforces network policies here: every pod reaches MinIO's port, and only its keys "
+        "protect what it holds",
+        remedy="Make the cluster without --disable-network-policy, or install a network that enforces policies.",
+    )
 
 
 def _bytes(quantity: str) -> int:

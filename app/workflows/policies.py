@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.errors import NotSupported
 from app.host.config import Policy
-from app.settings import NOT_BUILT, Settings
+from app.settings import Settings
 
 Source = Literal["request", "policy", "setting", "rollout"]
 
@@ -66,13 +66,11 @@ def _first(layers: Mapping[Source, Mapping[str, Any]], name: str) -> Source:
     return next(source for source, said in layers.items() if said.get(name) is not None)
 
 
-def refuse_not_built(rules: Rules) -> None:
-    """Raises ``NotSupported`` for a value that has its place but is not built: ignoring it would break a promise."""
-    for field, values in NOT_BUILT.items():
-        value = getattr(rules, field)
-        if value in values:
-            raise NotSupported(
-                f"{field}: {value!r} is not built yet",
-                remedy=f"Leave {field} out of the instance's policy.",
-                field=field,
-            )
+def refuse_in_sandbox(settings: Settings, rules: Rules) -> None:
+    """Raises ``NotSupported`` for what the sandbox could only pretend to do."""
+    if settings.driver == "sandbox" and rules.encryption == "at-rest":
+        raise NotSupported(
+            "encryption: 'at-rest' is MinIO's work, and the sandbox's object store is SeaweedFS",
+            remedy="Leave encryption out of the instance's policy, or use a real cluster.",
+            field="encryption",
+        )

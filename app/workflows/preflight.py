@@ -16,6 +16,7 @@ from app.storage.ownership import refuse_foreign
 from app.velero.preflight import ClusterFinding, find_waiting, inspect_cluster
 from app.velero.scope import Scope
 from app.velero.volumes import ClusterVolumes, list_volumes
+from app.workflows.encryption import refuse_lost_key
 from app.workflows.identity import outstanding_error
 from app.workflows.outcomes import Preparation
 from app.workflows.requests import NotSaved, PreflightCheck, PreflightView, ScopeOptions
@@ -33,6 +34,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     Raises where a backup would be worth nothing or must not be made; leaves out, and lists, what is being deleted.
     """
     await check_storage(session)
+    refuse_lost_key(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
     mode = volumes_mode(session, options)
@@ -146,7 +148,12 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
 
 async def check_host(session: InstanceSession, status: ClusterStatus) -> list[PreflightCheck]:
     """What can be seen without the cluster's API."""
-    return [_state_check(status), _outstanding_check(session), await _storage_check(session)]
+    return [
+        _state_check(status),
+        _outstanding_check(session),
+        await _storage_check(session),
+        *_encryption_checks(session),
+    ]
 
 
 def checks_of(findings: Iterable[ClusterFinding]) -> list[PreflightCheck]:
@@ -191,6 +198,16 @@ def uses_minio(session: InstanceSession) -> bool:
         return session.external() is None
     except ServiceError:
         return False
+
+
+def _encryption_checks(session: InstanceSession) -> list[PreflightCheck]:
+    """Whether the key is there, where anything is encrypted or to be."""
+    try:
+        refuse_lost_key(session)
+        wanted = session.rules().encryption == "at-rest"
+    except ServiceError as error:
+        return [refused("encryption", error)]
+    return [PreflightCheck(name="encryption", outcome="ok", detail="at rest")] if wanted else []
 
 
 def refused(name: str, error: ServiceError) -> PreflightCheck:

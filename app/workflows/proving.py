@@ -39,6 +39,7 @@ async def prove_backup(
         inventory=inventory,
         full=prepared.scope.full,
         host_directory=Path(storage.host_path) if isinstance(storage, StorageRecord) else None,
+        encrypted=session.rules().encryption == "at-rest",
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
         volumes=prepared.volumes,
     )

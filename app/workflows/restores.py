@@ -8,12 +8,15 @@ from app.errors import RestoreFailed
 from app.jobs.journal import Journal
 from app.proof.archive import Archive
 from app.proof.models import ObjectKey
-from app.proof.reports import read_restore_report
+from app.proof.reports import read_restore_report, refused_objects
 from app.velero.restoring import RESTORED_THOUGH_CONTROLLED, RestorePlan
+from app.velero.stack.rbac import allow_restoring
+from app.workflows.checking import MOST_LISTED
 from app.workflows.world import InstanceSession
 
 #: Velero's own messages quoted in a warning.
 MOST_QUOTED = 3
+MOST_NAMED = 5
 MOST_QUOTED_CHARACTERS = 300
 
 
@@ -40,6 +43,8 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
     Errors of single objects are a warning that quotes them; a Restore that did not run is ``RestoreFailed``.
     """
     velero = await session.velero()
+    kinds = {key.resource for key in (await session.index(str(plan.spec["backupName"]))).items}
+    await allow_restoring(await session.kube(), session.settings.stack, kinds)
     await velero.create_restore(name, plan, job_id=journal.job.id)
     timeout = session.rules().restore_timeout_seconds
 
@@ -55,4 +60,17 @@ async def run_restore(session: InstanceSession, journal: Journal, name: str, pla
         quoted = "; ".join(error[:MOST_QUOTED_CHARACTERS] for error in said.errors[:MOST_QUOTED])
         detail = f"{name}: Velero noted {ended.status.errors} errors" + (f", the first: {quoted}" if quoted else "")
         await journal.warn("restore-partially-failed", detail, restore=name)
+        await _warn_of_refused(journal, name, refused_objects(said.errors))
     return said.created
+
+
+async def _warn_of_refused(journal: Journal, name: str, refused: list[str]) -> None:
+    if refused:
+        await journal.warn(
+            "restore-forbidden",
+            f"{name}: Velero's account may not make {len(refused)} objects: {', '.join(refused[:MOST_NAMED])}",
+            restore=name,
+            objects=refused[:MOST_LISTED],
+            remedy="Let the service run with KECS_STATE_STACK__RBAC=cluster-admin and start again, or make them "
+            "yourself and start again.",
+        )

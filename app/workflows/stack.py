@@ -15,6 +15,7 @@ from app.velero.stack.public_url import publish
 from app.velero.stack.sleep import sleep
 from app.velero.stack.state import woken_by
 from app.velero.stack.wake import StackContext, wake
+from app.workflows.encryption import encrypt_what_lies_in_clear, store_encryption
 from app.workflows.world import InstanceSession
 
 
@@ -44,14 +45,14 @@ async def prepare_host(session: InstanceSession) -> StorageRecord:
     """The same without recording it."""
     mounts = await session.world.clusters.mounts(session.instance)
     record = storage_paths(session.directory, mounts)
-    session.directory.prepare(session.settings.stack)
+    session.directory.prepare(session.settings.stack, encrypted=session.rules().encryption == "at-rest")
     return record
 
 
 def place_on(session: InstanceSession, record: StorageRecord | ExternalRecord) -> MinioPlace | ExternalPlace:
     """The recorded place as the stack is told of it, with keys and certificates as they are now."""
     if isinstance(record, StorageRecord):
-        return MinioPlace(record.node_path, *owner_ids(session.directory.path))
+        return MinioPlace(record.node_path, *owner_ids(session.directory.path), store_encryption(session))
     settings = session.settings.storage
     assert settings is not None  # noqa: S101 - such a record is only given where they lead to it
     url = settings.cluster_endpoint or record.endpoint
@@ -69,6 +70,7 @@ def place_on(session: InstanceSession, record: StorageRecord | ExternalRecord) -
 
 async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str = "job") -> None:
     """Velero and MinIO up, and the storage location validated anew; installs what is not there yet."""
+    encryption = store_encryption(session)
     storage = await storage_record(session)
     await provide_images(session, journal, minio=isinstance(storage, StorageRecord))
 
@@ -83,11 +85,13 @@ async def wake_stack(session: InstanceSession, journal: Journal, woken_by: str =
         place=place_on(session, storage),
         crd_cache=session.directory.path / "velero-config" / "crds.json",
         open_store=session.minio,
+        encryption=encryption,
         active_jobs=frozenset({journal.job.id}),
         woken_by=woken_by,
         on_progress=report,
     )
     await wake(context)
+    await encrypt_what_lies_in_clear(session, journal, encryption)
 
 
 async def start_node_agent(session: InstanceSession) -> None:

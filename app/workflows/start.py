@@ -5,6 +5,7 @@ from app.errors import RestoreFailed, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.checking import MOST_LISTED
+from app.workflows.encryption import refuse_lost_key
 from app.workflows.fallback import fall_back
 from app.workflows.identity import identify_and_decide, note_restore_pending
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
@@ -32,6 +33,8 @@ async def start_instance(request: StartRequest, session: InstanceSession, journa
     refuse_half_off(session, before)
     if before.state is PowerState.RUNNING:
         return await use(request, session, journal, was_running=True)
+    if (await choose_for_start(session, request)).mode != "never":
+        refuse_lost_key(session)
     await journal.step(note_restore_pending, session, before)
     await bounded_copying(session, journal).optional_step(ready_state, session, journal)
     async with powering_on(session) as starting:

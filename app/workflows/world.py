@@ -23,7 +23,7 @@ from app.storage.s3 import S3Store
 from app.velero.client import VeleroClient
 from app.velero.stack.manifests import MINIO, MINIO_PORT
 from app.workflows.forwards import StackForwards
-from app.workflows.policies import Rules, decide, refuse_not_built
+from app.workflows.policies import Rules, decide, refuse_in_sandbox
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class InstanceSession:
         """What holds for this instance now; ``wish`` is what the request says."""
         config = self.directory.load_config()
         rules = decide(self.settings, config.policy if config else Policy(), wish).rules
-        refuse_not_built(rules)
+        refuse_in_sandbox(self.settings, rules)
         return rules
 
     @property

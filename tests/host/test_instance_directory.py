@@ -45,6 +45,14 @@ def test_prepare_describes_the_location_for_people(directory: InstanceDirectory)
     assert mode(path) == 0o600
 
 
+def test_an_encrypted_location_says_so(directory: InstanceDirectory) -> None:
+    """Only there, and in Velero's words."""
+    for encrypted, said in ((True, "AES256"), (False, None)):
+        directory.prepare(encrypted=encrypted)
+        document = yaml.safe_load((directory.credentials_directory / "backup-location.yaml").read_text())
+        assert document["spec"]["config"].get("serverSideEncryption") == said
+
+
 @pytest.mark.parametrize("place", ["data/minio-data", "velero-config", "proofs"])
 def test_prepare_refuses_a_link_in_the_place_of_a_directory(
     directory: InstanceDirectory, tmp_path: Path, place: str

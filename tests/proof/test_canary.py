@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.proof.canary import CANARY_KEY, prove_bytes_on_host
+from app.proof.canary import CANARY_BYTES, CANARY_KEY, MARK, prove_bytes_on_host
 from app.storage.errors import ObjectStoreError
 from app.storage.s3 import S3Store
 from tests.proof.object_store import ObjectStore
@@ -20,7 +20,7 @@ async def canaries(store: S3Store) -> list[str]:
 async def test_the_bytes_are_found_in_the_stores_files(store: S3Store, object_store: ObjectStore) -> None:
     """A store that appends to volume files, as SeaweedFS does."""
     result = await prove_bytes_on_host(store, object_store.directory)
-    assert (result.status, result.how) == ("found", "volume file")
+    assert (result.status, result.how, result.encrypted) == ("found", "volume file", False)
     assert (object_store.directory / result.path).is_file()
     assert await canaries(store) == []
 
@@ -33,13 +33,15 @@ async def test_the_wrong_directory_has_no_canary(store: S3Store, tmp_path: Path)
     assert await canaries(store) == []
 
 
-async def write_like_minio(store: S3Store, directory: Path, place: str) -> None:
-    """What MinIO does with a small object: its bytes stand in the middle of a file named for the key."""
+async def write_like_minio(store: S3Store, directory: Path, place: str, *, encrypted: bool = False) -> None:
+    """What MinIO does with a small object: metadata and bytes stand in the middle of a file named for the key."""
     await eventually(lambda: _has_canary(store))
     key = (await canaries(store))[0]
     path = directory / place.format(bucket=store.bucket, key=key)
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"XL2 " + await store.get(key) + b" end")
+    head = await store._client.head_object(Bucket=store.bucket, Key=key)
+    content = os.urandom(CANARY_BYTES) if encrypted else await store.get(key)
+    path.write_bytes(b"XL2 " + head["Metadata"][MARK].encode() + content + b" end")
 
 
 async def _has_canary(store: S3Store) -> bool:
@@ -51,8 +53,25 @@ async def test_minios_file_of_the_key_is_found(store: S3Store, tmp_path: Path) -
     writing = asyncio.create_task(write_like_minio(store, tmp_path, "{bucket}/{key}/xl.meta"))
     result = await prove_bytes_on_host(store, tmp_path, search_seconds=10)
     await writing
-    assert (result.status, result.how) == ("found", "object file")
+    assert (result.status, result.how, result.encrypted) == ("found", "object file", False)
     assert result.path.startswith(f"{store.bucket}/{CANARY_KEY}/")
+
+
+async def test_of_an_encrypted_canary_the_mark_is_found(store: S3Store, tmp_path: Path) -> None:
+    """Its content is not there in the form it was put in, and the answer says so."""
+    place = "{bucket}/{key}/xl.meta"
+    writing = asyncio.create_task(write_like_minio(store, tmp_path, place, encrypted=True))
+    result = await prove_bytes_on_host(store, tmp_path, search_seconds=10)
+    await writing
+    assert (result.status, result.how, result.encrypted) == ("found", "object file", True)
+
+
+async def test_a_mark_in_any_other_file_says_nothing(store: S3Store, tmp_path: Path) -> None:
+    """A database of names, say, on another disk than the content."""
+    writing = asyncio.create_task(write_like_minio(store, tmp_path, "names/{key}", encrypted=True))
+    result = await prove_bytes_on_host(store, tmp_path, search_seconds=1)
+    await writing
+    assert result.status == "not-found"
 
 
 async def test_a_canary_behind_a_link_is_not_on_the_disk(store: S3Store, tmp_path: Path) -> None:

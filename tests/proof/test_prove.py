@@ -214,6 +214,13 @@ async def test_bytes_that_do_not_reach_the_host_fail(shop: Shop, tmp_path: Path)
     assert codes(proof) == {"canary"}
 
 
+async def test_a_store_that_was_to_encrypt_and_does_not_fails(shop: Shop) -> None:
+    """Found in clear where nothing was to be: nobody is told that it is encrypted."""
+    proof = await prove(shop, good_backup(await shop.objects()), encrypted=True)
+    assert codes(proof) == {"clear"}
+    assert proof.canary.path in proof.findings[0].detail
+
+
 async def test_an_external_store_has_no_canary(shop: Shop) -> None:
     """Its bytes are not on this host by design."""
     proof = await prove(shop, good_backup(await shop.objects()), host_directory=None)

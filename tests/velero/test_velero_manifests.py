@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.settings import StackSettings
+from app.storage.encryption import EncryptionKey, StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
 from app.velero.stack.manifests import ExternalPlace, MinioPlace
@@ -29,7 +30,7 @@ THERE = ExternalPlace(
 ALL: list[dict[str, Any]] = [
     manifests.namespace_manifest(SETTINGS),
     manifests.service_account_manifest(SETTINGS),
-    manifests.cluster_role_binding_manifest(SETTINGS),
+    manifests.network_policy_manifest(SETTINGS),
     manifests.credentials_manifest(SETTINGS, KEYS),
     manifests.repository_password_manifest(SETTINGS, "password"),
     manifests.minio_service_manifest(SETTINGS),
@@ -70,9 +71,46 @@ def test_no_container_pulls_always_or_gains_rights(manifest: dict[str, Any]) -> 
 def test_minio_runs_as_the_owner_of_its_directory_on_the_host() -> None:
     """So that the host's user can remove what MinIO wrote."""
     pod = manifests.minio_manifest(SETTINGS, PLACE)["spec"]["template"]["spec"]
-    assert pod["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1001}
+    assert {"runAsUser": 1000, "runAsGroup": 1001, "runAsNonRoot": True}.items() <= pod["securityContext"].items()
     assert pod["volumes"][0]["hostPath"] == {"path": "/data/minio-data", "type": "DirectoryOrCreate"}
     assert pod["containers"][0]["readinessProbe"]["periodSeconds"] == 1
+
+
+def test_a_directory_of_root_is_served_by_root() -> None:
+    """Otherwise nobody could write it; the kubelet would refuse the pod besides."""
+    pod = manifests.minio_manifest(SETTINGS, MinioPlace("/data", 0, 0))["spec"]["template"]["spec"]
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]) == (0, False)
+
+
+@pytest.mark.parametrize("manifest", RUNNING, ids=lambda manifest: manifest["kind"])
+def test_every_container_is_confined(manifest: dict[str, Any]) -> None:
+    """No capability, nothing written but into volumes."""
+    for container in containers(manifest):
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_velero_never_runs_as_root() -> None:
+    """By number: of a user's name a kubelet cannot tell whether it is root's."""
+    deployment = manifests.velero_manifest(SETTINGS, minio_cluster_ip="10.43.0.9")
+    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 1002)
+
+
+def test_nothing_is_published() -> None:
+    """A Service of type ClusterIP, and no port of the node."""
+    spec = manifests.minio_service_manifest(SETTINGS)["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert all("nodePort" not in port for port in spec["ports"])
+    assert "hostPort" not in str(RUNNING)
+
+
+def test_only_veleros_namespace_reaches_minio() -> None:
+    """One rule, one source, one port."""
+    spec = manifests.network_policy_manifest(SETTINGS)["spec"]
+    assert spec["podSelector"]["matchLabels"].items() <= manifests.MINIO_POD_LABELS.items()
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"from": [{"podSelector": {}}], "ports": [{"port": 9000, "protocol": "TCP"}]}]
 
 
 def test_no_secret_stands_in_a_pod() -> None:
@@ -86,6 +124,26 @@ def test_the_credentials_serve_minio_and_velero() -> None:
     decoded = {key: base64.b64decode(value).decode() for key, value in data.items()}
     assert decoded["MINIO_ROOT_USER"] == "user"
     assert decoded["cloud"] == "[default]\naws_access_key_id=user\naws_secret_access_key=kept-quiet\n"
+
+
+def test_without_encryption_minio_knows_of_no_key() -> None:
+    """The default is as before."""
+    assert "KMS" not in str(ALL)
+    assert "serverSideEncryption" not in str(ALL)
+
+
+@pytest.mark.parametrize(("everything", "switch"), [(True, "on"), (False, "off")])
+def test_minio_has_the_key_as_long_as_anything_is_encrypted(*, everything: bool, switch: str) -> None:
+    """From the Secret; whether more is encrypted is another matter."""
+    encryption = StoreEncryption(EncryptionKey("kecs-1", "a-secret-key"), everything)
+    data = manifests.credentials_manifest(SETTINGS, KEYS, encryption)["data"]
+    assert base64.b64decode(data["MINIO_KMS_SECRET_KEY"]) == b"kecs-1:a-secret-key"
+    minio = manifests.minio_manifest(SETTINGS, replace(PLACE, encryption=encryption))
+    variables = {variable["name"]: variable for variable in containers(minio)[0]["env"]}
+    assert variables["MINIO_KMS_SECRET_KEY"]["valueFrom"]["secretKeyRef"]["key"] == "MINIO_KMS_SECRET_KEY"
+    assert variables["MINIO_KMS_AUTO_ENCRYPTION"]["value"] == switch
+    assert "a-secret-key" not in str(minio)
+    assert ("serverSideEncryption" in str(manifests.storage_location_manifest(SETTINGS, encryption))) is everything
 
 
 def test_velero_is_a_single_recreated_pod_that_knows_minio_without_dns() -> None:

@@ -3,12 +3,10 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from app.errors import NotSupported
 from app.host.config import Policy
 from app.settings import Settings, WorkflowSettings
-from app.workflows.policies import Rules, decide, refuse_not_built
+from app.workflows.policies import Rules, decide
 
 #: Every field with a value that is not the setting's.
 SAID: dict[str, Any] = {
@@ -57,18 +55,3 @@ def test_a_setting_decides_where_nobody_else_says_anything() -> None:
     decided = decide(settings, Policy())
     assert (decided.rules.keep_last, decided.rules.use_velero_backup) == (7, False)
     assert decided.sources["use_velero_backup"] == "setting"
-
-
-@pytest.mark.parametrize(("field", "value"), [("encryption", "at-rest")])
-def test_what_is_not_built_is_refused_and_never_ignored(field: str, value: str) -> None:
-    """A policy may come with an instance from a newer service."""
-    decided = decide(Settings(), Policy.model_validate({field: value}))
-    with pytest.raises(NotSupported, match=f"{field}: '{value}' is not built"):
-        refuse_not_built(decided.rules)
-
-
-@pytest.mark.parametrize("settings", [{"stack": {"encryption": "at-rest"}}])
-def test_a_setting_that_is_not_built_is_refused_when_the_service_begins(settings: dict[str, Any]) -> None:
-    """Not at the first stop."""
-    with pytest.raises(ValidationError, match="not built"):
-        Settings(**settings)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.settings import StackSettings
+from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials
 from app.velero.models import BACKUP_STORAGE_LOCATIONS, MANAGED_BY, MANAGED_BY_LABEL
 from app.velero.repositories import NEVER
@@ -20,6 +21,7 @@ MINIO_PORT = 9000
 CREDENTIALS_SECRET = "minio-credentials"  # noqa: S105 - the name of a Secret
 REPOSITORY_SECRET = "velero-repo-credentials"  # noqa: S105 - the name Velero expects
 CREDENTIALS_KEY = "cloud"
+ENCRYPTION_KEY = "MINIO_KMS_SECRET_KEY"
 EXTERNAL_SECRET = "external-store-credentials"  # noqa: S105 - the name of a Secret
 LABELS = {"component": "velero", MANAGED_BY_LABEL: MANAGED_BY}
 VELERO_POD_LABELS = LABELS | {"deploy": VELERO}
@@ -41,6 +43,15 @@ SERVER_ARGUMENTS = [
 
 Manifest = dict[str, Any]
 
+#: The user of Velero's image, whose name (cnb) a kubelet cannot tell from root's, and a home that it may write into.
+USER, HOME = 1002, "/home/cnb"
+#: Of every container: what it writes, it writes into volumes.
+CONFINED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 
 @dataclass(frozen=True)
 class MinioPlace:
@@ -49,6 +60,8 @@ class MinioPlace:
     node_path: str
     uid: int
     gid: int
+    encryption: StoreEncryption | None = None
+    """The key of a store that holds, or is to hold, encrypted objects."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +97,16 @@ def service_account_manifest(settings: StackSettings) -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": stack_metadata(settings, VELERO)}
 
 
-def cluster_role_binding_manifest(settings: StackSettings) -> Manifest:
-    """Velero may do everything: it restores whatever a cluster can hold."""
-    name = VELERO if settings.namespace == VELERO else f"velero-{settings.namespace}"
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name, "labels": LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": VELERO, "namespace": settings.namespace}],
+def credentials_manifest(
+    settings: StackSettings, credentials: S3Credentials, encryption: StoreEncryption | None = None
+) -> Manifest:
+    """MinIO's root keys, as MinIO's environment and as the AWS file Velero reads; and the key it encrypts with."""
+    values = {
+        CREDENTIALS_KEY: _cloud(credentials),
+        "MINIO_ROOT_USER": credentials.access_key,
+        "MINIO_ROOT_PASSWORD": credentials.secret_key,
     }
-
-
-def credentials_manifest(settings: StackSettings, credentials: S3Credentials) -> Manifest:
-    """MinIO's root keys: as MinIO's environment and as the AWS file Velero reads."""
-    return _secret(
-        settings,
-        CREDENTIALS_SECRET,
-        {
-            CREDENTIALS_KEY: _cloud(credentials),
-            "MINIO_ROOT_USER": credentials.access_key,
-            "MINIO_ROOT_PASSWORD": credentials.secret_key,
-        },
-    )
+    return _secret(settings, CREDENTIALS_SECRET, values | ({ENCRYPTION_KEY: encryption.key.text} if encryption else {}))
 
 
 def external_credentials_manifest(settings: StackSettings, place: ExternalPlace) -> Manifest:
@@ -141,14 +141,37 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
     }
 
 
+def network_policy_manifest(settings: StackSettings) -> Manifest:
+    """Only pods of Velero's namespace reach MinIO; a port-forward comes from the node itself and is never filtered."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": stack_metadata(settings, MINIO, {"app": MINIO}),
+        "spec": {
+            "podSelector": {"matchLabels": {"app": MINIO}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": MINIO_PORT, "protocol": "TCP"}]}],
+        },
+    }
+
+
 def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int = 1) -> Manifest:
     """MinIO on a directory of the node that is a directory of the host."""
     pod = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {"runAsUser": place.uid, "runAsGroup": place.gid},
-        "containers": [_minio_container(settings)],
-        "volumes": [{"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}}],
+        "securityContext": {
+            "runAsUser": place.uid,
+            "runAsGroup": place.gid,
+            # A directory that belongs to root can only be written by root.
+            "runAsNonRoot": place.uid != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_minio_container(settings, place.encryption)],
+        "volumes": [
+            {"name": "data", "hostPath": {"path": place.node_path, "type": "DirectoryOrCreate"}},
+            {"name": "scratch", "emptyDir": {}},
+        ],
     }
     return {
         "apiVersion": "apps/v1",
@@ -163,18 +186,19 @@ def minio_manifest(settings: StackSettings, place: MinioPlace, *, replicas: int 
     }
 
 
-def _minio_container(settings: StackSettings) -> Manifest:
+def _minio_container(settings: StackSettings, encryption: StoreEncryption | None) -> Manifest:
     """No ``command``, so that forks whose binary has another name work too."""
     return {
         "name": MINIO,
         "image": settings.images.minio,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["server", "/data", "--address", f":{MINIO_PORT}"],
+        "args": ["server", "/data", "--address", f":{MINIO_PORT}", "--certs-dir", "/tmp/certs"],  # noqa: S108 - its own
         "env": [
             _from_secret("MINIO_ROOT_USER"),
             _from_secret("MINIO_ROOT_PASSWORD"),
             {"name": "MINIO_BROWSER", "value": "off"},
             {"name": "MINIO_UPDATE", "value": "off"},
+            *(_encryption_variables(encryption) if encryption else ()),
         ],
         "ports": [{"name": "s3", "containerPort": MINIO_PORT, "protocol": "TCP"}],
         "readinessProbe": {
@@ -183,9 +207,15 @@ def _minio_container(settings: StackSettings) -> Manifest:
             "failureThreshold": 3,
         },
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "securityContext": CONFINED,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
     }
+
+
+def _encryption_variables(encryption: StoreEncryption) -> list[Manifest]:
+    """The key alone lets MinIO read what is encrypted; the other has it encrypt whatever anybody puts, kopia's too."""
+    everything = "on" if encryption.everything else "off"
+    return [_from_secret(ENCRYPTION_KEY), {"name": "MINIO_KMS_AUTO_ENCRYPTION", "value": everything}]
 
 
 def velero_manifest(
@@ -218,18 +248,21 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str | None) -> Manife
     return {
         "serviceAccountName": VELERO,
         "terminationGracePeriodSeconds": 10,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
         "hostAliases": aliases,
         "initContainers": [
             {
                 "name": "velero-plugin-for-aws",
                 "image": settings.images.velero_plugin,
                 "imagePullPolicy": "IfNotPresent",
-                "securityContext": {"allowPrivilegeEscalation": False},
+                "securityContext": CONFINED,
                 "volumeMounts": [{"name": "plugins", "mountPath": "/target"}],
             }
         ],
         "containers": [_velero_container(settings)],
         "volumes": [
+            {"name": "home", "emptyDir": {}},
+            {"name": "temporary", "emptyDir": {}},
             {"name": "plugins", "emptyDir": {}},
             {"name": "scratch", "emptyDir": {}},
             credentials_volume(),
@@ -263,11 +296,17 @@ def _velero_container(settings: StackSettings) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["/velero"],
         "args": SERVER_ARGUMENTS,
-        "env": [*velero_environment(), {"name": "LD_LIBRARY_PATH", "value": "/plugins"}],
+        "env": [
+            *velero_environment(),
+            {"name": "HOME", "value": HOME},
+            {"name": "LD_LIBRARY_PATH", "value": "/plugins"},
+        ],
         "ports": [{"name": "metrics", "containerPort": 8085}],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONFINED,
         "volumeMounts": [
+            {"name": "home", "mountPath": HOME},
+            {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - its own
             {"name": "plugins", "mountPath": "/plugins"},
             {"name": "scratch", "mountPath": "/scratch"},
             {"name": "cloud-credentials", "mountPath": "/credentials"},
@@ -275,14 +314,16 @@ def _velero_container(settings: StackSettings) -> Manifest:
     }
 
 
-def storage_location_manifest(settings: StackSettings) -> Manifest:
+def storage_location_manifest(settings: StackSettings, encryption: StoreEncryption | None = None) -> Manifest:
     """Where Velero keeps backups, in our own stack."""
-    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}")
+    return _location(settings, "default", f"http://{minio_host(settings)}:{MINIO_PORT}", encryption)
 
 
-def adopted_location_manifest(settings: StackSettings, name: str, minio_cluster_ip: str) -> Manifest:
+def adopted_location_manifest(
+    settings: StackSettings, name: str, minio_cluster_ip: str, encryption: StoreEncryption | None = None
+) -> Manifest:
     """The same beside a Velero of somebody else: not the default, with credentials of its own."""
-    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}")
+    manifest = _location(settings, name, f"http://{minio_cluster_ip}:{MINIO_PORT}", encryption)
     manifest["spec"] |= {"default": False, "credential": {"name": CREDENTIALS_SECRET, "key": CREDENTIALS_KEY}}
     return manifest
 
@@ -308,7 +349,9 @@ def external_location_manifest(settings: StackSettings, name: str, place: Extern
     return manifest
 
 
-def _location(settings: StackSettings, name: str, url: str) -> Manifest:
+def _location(settings: StackSettings, name: str, url: str, encryption: StoreEncryption | None = None) -> Manifest:
+    """A store that cannot encrypt refuses what asks for it, so nothing is ever put in clear by mistake."""
+    asked = {"serverSideEncryption": "AES256"} if encryption and encryption.everything else {}
     return {
         "apiVersion": BACKUP_STORAGE_LOCATIONS.api_version,
         "kind": BACKUP_STORAGE_LOCATIONS.kind,
@@ -319,7 +362,7 @@ def _location(settings: StackSettings, name: str, url: str) -> Manifest:
             "accessMode": "ReadWrite",
             "validationFrequency": VALIDATION_FREQUENCY,
             "objectStorage": {"bucket": settings.bucket},
-            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""},
+            "config": {"region": "minio", "s3Url": url, "s3ForcePathStyle": "true", "checksumAlgorithm": ""} | asked,
         },
     }
 
@@ -341,7 +384,7 @@ def definitions_pod_manifest(settings: StackSettings, name: str) -> Manifest:
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/velero"],
                     "args": ["install", "--crds-only", "--dry-run", "-o", "json"],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": CONFINED,
                 }
             ],
         },

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.errors import TemporaryError
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import SERVICES, STATEFUL_SETS
+from app.kubernetes.resources import NETWORK_POLICIES, SERVICES, STATEFUL_SETS
 from app.settings import StackSettings
 from app.storage.s3 import S3Store
 from app.velero.stack import manifests
@@ -15,7 +15,8 @@ POLL_SECONDS = 0.1
 
 
 async def ask_for_minio(kube: KubeClient, settings: StackSettings, place: MinioPlace) -> str:
-    """Its Service and its StatefulSet applied; returns the Service's address."""
+    """Its Service, who may reach it, and its StatefulSet applied; returns the Service's address."""
+    await kube.apply(NETWORK_POLICIES, manifests.network_policy_manifest(settings))
     service = await kube.apply(SERVICES, manifests.minio_service_manifest(settings))
     await kube.apply(STATEFUL_SETS, manifests.minio_manifest(settings, place))
     return str(service["spec"]["clusterIP"])
@@ -36,9 +37,10 @@ async def ensure_bucket(kube: KubeClient, settings: StackSettings, store: S3Stor
 
 
 def _is_ready(workload: dict[str, Any] | None) -> bool:
-    """Ready pods of the latest specification."""
+    """Ready pods of the latest specification, and none of an earlier one."""
     if workload is None:
         return False
     status = workload.get("status") or {}
     generation = workload["metadata"].get("generation", 0)
-    return bool(status.get("readyReplicas")) and status.get("observedGeneration", generation) >= generation
+    replaced = status.get("currentRevision") == status.get("updateRevision")
+    return bool(status.get("readyReplicas")) and replaced and status.get("observedGeneration", generation) >= generation

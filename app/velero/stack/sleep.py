@@ -6,6 +6,7 @@ from app.kubernetes.resources import DEPLOYMENTS, STATEFUL_SETS
 from app.settings import StackSettings
 from app.velero.stack.manifests import MINIO, VELERO
 from app.velero.stack.node_agent import remove_node_agent
+from app.velero.stack.rbac import forbid_restoring
 from app.velero.stack.state import StackState, scale_to_zero, stack_state, woken_by
 from app.velero.unfinished import list_unfinished
 
@@ -28,6 +29,7 @@ async def sleep(kube: KubeClient, settings: StackSettings, *, force: bool = Fals
     if any(not work.ours for work in await list_unfinished(kube, settings.namespace)):
         return False
     await side_by_side(
+        forbid_restoring(kube, settings),
         scale_to_zero(kube, DEPLOYMENTS, VELERO, settings.namespace),
         scale_to_zero(kube, STATEFUL_SETS, MINIO, settings.namespace),
         remove_node_agent(kube, settings),

@@ -16,7 +16,6 @@ from app.concurrency import side_by_side, while_watching
 from app.errors import ServiceError, StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
-    CLUSTER_ROLE_BINDINGS,
     CRDS,
     DEPLOYMENTS,
     NAMESPACES,
@@ -26,6 +25,7 @@ from app.kubernetes.resources import (
     STATEFUL_SETS,
 )
 from app.settings import StackSettings
+from app.storage.encryption import StoreEncryption
 from app.storage.s3 import S3Credentials, S3Store
 from app.velero.admission import naming_webhooks
 from app.velero.client import ADOPTED_LOCATION, DEFAULT_LOCATION
@@ -35,6 +35,7 @@ from app.velero.stack.crds import ensure_definitions, require_filter_policies
 from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
 from app.velero.stack.manifests import MINIO, VELERO, ExternalPlace, MinioPlace
 from app.velero.stack.minio import ask_for_minio, ensure_bucket
+from app.velero.stack.rbac import grant
 from app.velero.stack.state import foreign_velero, replicas, scale_to_zero, stack_state, woken_by
 from app.velero.stack.troubles import list_troubles, raise_on_trouble
 from app.velero.unfinished import discard, foreign_work, list_unfinished
@@ -48,9 +49,10 @@ MOST_LISTED = 20
 class StackContext:
     """What waking needs to know; ``active_jobs`` are those whose unfinished work is still wanted.
 
-    ``place`` is MinIO's directory on the node, or a store elsewhere, for which no MinIO runs; ``credentials`` are
-    MinIO's. ``crd_cache`` is the host file that remembers the CRDs of the Velero image. ``open_store`` gives the client
-    of MinIO's bucket, which need not answer yet; who gives it closes it. ``woken_by`` is ``job`` or ``user``.
+    ``place`` is MinIO's directory on the node, or a store elsewhere, for which no MinIO runs; ``credentials`` and
+    ``encryption`` are MinIO's. ``crd_cache`` is the host file that remembers the CRDs of the Velero image.
+    ``open_store`` gives the client of MinIO's bucket, which need not answer yet; who gives it closes it.
+    ``woken_by`` is ``job`` or ``user``.
     """
 
     kube: KubeClient
@@ -60,6 +62,7 @@ class StackContext:
     place: MinioPlace | ExternalPlace
     crd_cache: Path
     open_store: Callable[[], Awaitable[S3Store]]
+    encryption: StoreEncryption | None = None
     active_jobs: frozenset[str] = frozenset()
     woken_by: str = "job"
     on_progress: Callable[[str], Awaitable[None]] | None = None
@@ -152,8 +155,8 @@ class _Waking:
         await self._kube.apply(NAMESPACES, manifests.namespace_manifest(self._settings))
         await side_by_side(
             self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
-            self._kube.apply(CLUSTER_ROLE_BINDINGS, manifests.cluster_role_binding_manifest(self._settings)),
-            self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials)),
+            grant(self._kube, self._settings),
+            self._apply_credentials(),
             self._kube.apply(
                 SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
             ),
@@ -171,6 +174,10 @@ class _Waking:
         await self._say("waiting for Velero to validate its storage")
         await self._validate(DEFAULT_LOCATION)
 
+    async def _apply_credentials(self) -> None:
+        manifest = manifests.credentials_manifest(self._settings, self._context.credentials, self._context.encryption)
+        await self._kube.apply(SECRETS, manifest)
+
     async def _definitions(self) -> str:
         await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
         return ""
@@ -187,7 +194,7 @@ class _Waking:
     def _location_manifest(self) -> manifests.Manifest:
         place = self._context.place
         if isinstance(place, MinioPlace):
-            return manifests.storage_location_manifest(self._settings)
+            return manifests.storage_location_manifest(self._settings, place.encryption)
         return manifests.external_location_manifest(self._settings, DEFAULT_LOCATION, place)
 
     async def _remove(self, pod: str) -> None:
@@ -249,13 +256,13 @@ class _Waking:
         await self._say("joining the Velero that is there")
         definition = await self._kube.get(CRDS, RESTORES.group_resource)
         require_filter_policies([definition], "the installed Velero")
-        await self._kube.apply(SECRETS, manifests.credentials_manifest(self._settings, self._context.credentials))
+        await self._apply_credentials()
         address = await self._prepare_store()
         await while_watching(self._ensure_bucket(), raise_on_trouble(self._kube, self._settings))
         await self._forget_validation(ADOPTED_LOCATION)
         place = self._context.place
         if isinstance(place, MinioPlace):
-            manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address)
+            manifest = manifests.adopted_location_manifest(self._settings, ADOPTED_LOCATION, address, place.encryption)
         else:
             manifest = manifests.external_location_manifest(self._settings, ADOPTED_LOCATION, place)
         await self._kube.apply(BACKUP_STORAGE_LOCATIONS, manifest)
