@@ -122,6 +122,10 @@ class VeleroBackupRequired(ServiceError):
     code, status, title = "velero-backup-required", 422, "Doing without Velero is not possible any more"
 
 
+class ContradictingPolicy(ServiceError):
+    code, status, title = "contradicting-policy", 422, "The policy contradicts itself or the settings"
+
+
 class StorageNotOnHost(ServiceError):
     code, status, title = "storage-not-on-host", 409, "The backup storage is not on the host"
 

@@ -77,6 +77,7 @@ async def walk(product: Product) -> dict[str, dict[str, Any]]:
     await run("POST /instances/{name}/restores", {"restore": {"namespaces": ["internal"]}})
     await run("POST /instances/{name}/migration", {"accept_missing": False})
     await send("GET /instances/{name}/migration")
+    await run("POST /instances/{name}/rebuild", {"labels": {"by": "me"}})
     await run("POST /instances/{name}/stack/wake")
     await run("POST /instances/{name}/stack/sleep")
     for what in ("", "/logs", "/results", "/contents"):
@@ -107,7 +108,8 @@ async def stop_and_start(product: Product, recorder: Recorder) -> None:
 
 async def look_around(recorder: Recorder) -> None:
     """Everything that only looks."""
-    for path in ("", "/preflight", "/backups", "/stats"):
+    await recorder.send("PUT /instances/{name}/policy", {"keep_last": 3, "rerun_tasks": "skip"})
+    for path in ("", "/policy", "/preflight", "/backups", "/stats"):
         await recorder.send("GET /instances/{name}" + path)
     for path in ("/instances", "/jobs", "/events", "/stats", "/metrics", "/audit", "/doctor", "/livez", "/readyz"):
         await recorder.send(f"GET {path}")

@@ -18,9 +18,9 @@ from app.api.dependencies import Services
 from app.api.problems import problem_response
 from app.errors import ServiceError
 
-#: Alive or not, and a page that can do nothing without a token.
-OPEN_PATHS = frozenset({"/livez", "/docs", "/openapi.json"})
-OPEN_PREFIX = "/docs/"
+#: Alive or not, and pages that can do nothing without a token.
+OPEN_PATHS = frozenset({"/", "/livez", "/docs", "/openapi.json"})
+OPEN_PREFIXES = ("/dashboard/", "/docs/")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 #: The name of callers without a token: whoever may use this machine's loopback addresses.
 LOCAL = "local"
@@ -40,7 +40,7 @@ class AccessControl:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIXES):
             await self.app(scope, receive, send)
             return
         services: Services = scope["app"].state.services

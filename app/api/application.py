@@ -10,7 +10,19 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from app.access.errors import ScopeTooSmall, TokenInvalid, TokenRequired
-from app.api import audit, backups, document, instances, jobs, problems, service_info, statistics, webhooks
+from app.api import (
+    audit,
+    backups,
+    dashboard,
+    document,
+    instances,
+    jobs,
+    policies,
+    problems,
+    service_info,
+    statistics,
+    webhooks,
+)
 from app.api.access import AccessControl
 from app.api.dependencies import Services
 from app.api.errors import CrossSiteRefused, HostNotAllowed
@@ -77,8 +89,10 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             Middleware(Revalidation),
         ],
     )
-    for module in (instances, backups, jobs, webhooks, statistics, audit, service_info):
+    for module in (instances, policies, backups, jobs, webhooks, statistics, audit, service_info):
         app.include_router(module.router)
+    app.include_router(dashboard.router)
+    dashboard.serve_files(app)
     webhooks.describe_messages(app.webhooks)
     problems.install(app)
     document.complete(app)

@@ -116,8 +116,9 @@ class NotBuilt:
 
 
 NOT_BUILT = (
-    NotBuilt(("backup", "validate"), ("deep",), "Leave it out: every backup is proven with 'deep'."),
-    NotBuilt(("backup", "on_partial"), ("fail",), "Leave it out: a partially failed backup fails the job."),
+    NotBuilt(
+        ("backup", "validate"), ("deep", "quick"), "Leave it out: 'deep' proves all that can be without a restore."
+    ),
 )
 
 

@@ -55,6 +55,10 @@ class IdempotencyKeyReused(ServiceError):
     code, status, title = "idempotency-key-reused", 422, "The idempotency key belongs to another request"
 
 
+class PreconditionFailed(ServiceError):
+    code, status, title = "precondition-failed", 412, "It is not what the caller has read"
+
+
 class RequestInFlight(ServiceError):
     code, status, title = "request-in-flight", 409, "A request with this idempotency key is being accepted"
 

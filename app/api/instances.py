@@ -28,6 +28,7 @@ from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
     InstanceView,
+    JobOptions,
     MigrateRequest,
     MoveStorageRequest,
     PreflightView,
@@ -135,6 +136,14 @@ async def migrate_instance(
 ) -> JobView:
     """Leave KECS's own restoration behind: report, back up and prove, then switch the instance's policy. Or go back."""
     return await answer.to(lambda operations: operations.submit_migrate(name, body))
+
+
+@router.post("/instances/{name}/rebuild", **operation_with_body(InstanceNotRunning))
+async def rebuild_history(
+    name: str, answer: Accepted, body: Annotated[JobOptions, Body(default_factory=JobOptions)]
+) -> JobView:
+    """List the backups anew from the proofs on this host and from the bucket, after the database was lost."""
+    return await answer.to(lambda operations: operations.submit_rebuild(name, body))
 
 
 @router.post("/instances/{name}/stack/wake", **operation(InstanceNotRunning))

@@ -43,7 +43,7 @@ def _may_be_named(start: Message) -> bool:
 
 
 async def _send_named(start: Message, body: bytes, known: str, send: Send) -> None:
-    tag = f'"{sha256(body).hexdigest()[:32]}"'
+    tag = tag_of(body)
     headers = MutableHeaders(raw=start["headers"])
     headers["ETag"] = tag
     if _has(known, tag):
@@ -52,6 +52,16 @@ async def _send_named(start: Message, body: bytes, known: str, send: Send) -> No
         start["status"], body = 304, b""
     await send(start)
     await send({"type": "http.response.body", "body": body})
+
+
+def tag_of(body: bytes) -> str:
+    """The strong ETag of an answer with this body."""
+    return f'"{sha256(body).hexdigest()[:32]}"'
+
+
+def matches(wanted: str, tag: str) -> bool:
+    """Whether ``If-Match`` allows a change of what has this tag; a weak one never matches (RFC 9110, 13.1.1)."""
+    return any(part.strip() in {tag, "*"} for part in wanted.split(","))
 
 
 def _has(known: str, tag: str) -> bool:

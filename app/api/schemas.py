@@ -18,6 +18,7 @@ JobType = Literal[
     "backup",
     "restore",
     "validate",
+    "rebuild",
     "delete-backup",
     "migrate",
     "move-storage",

@@ -1,23 +1,15 @@
 """Commands for one backup: check it, read what Velero said of it, keep it or delete it."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from app.cli.client import DEFAULT_URL, ServiceClient
 from app.cli.operations import submit, submit_delete
-from app.cli.options import AsJson, Detach, JobTimeout, Name, Timeout, Url
+from app.cli.options import AsJson, Detach, JobTimeout, Level, Name, Timeout, Url
 from app.cli.printing import print_json, print_table
 
 BackupId = Annotated[str, typer.Argument(metavar="BACKUP", help="The backup's id.", show_default=False)]
-
-
-class Level(StrEnum):
-    """How much of a backup is looked at."""
-
-    QUICK = "quick"
-    DEEP = "deep"
 
 
 def validate(
@@ -36,6 +28,20 @@ def validate(
     if job_timeout is not None:
         body["timeout_seconds"] = job_timeout
     submit(url, f"{_path(name, backup_id)}/validate", body, timeout=timeout, detach=detach, as_json=as_json)
+
+
+def rebuild(
+    name: Name,
+    *,
+    job_timeout: JobTimeout = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List the backups anew from the proofs on this host and from the bucket; the instance must run."""
+    body: dict[str, object] = {} if job_timeout is None else {"timeout_seconds": job_timeout}
+    submit(url, f"/instances/{name}/rebuild", body or None, timeout=timeout, detach=detach, as_json=as_json)
 
 
 def delete(

@@ -49,9 +49,15 @@ class ServiceClient:
         """The JSON answer of a POST; no body at all when none is given."""
         return self._request("POST", path, json=body)
 
-    def put(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON answer of a PUT."""
-        return self._request("PUT", path, json=body)
+    def get_tagged(self, path: str) -> tuple[Any, str]:
+        """The JSON answer of a GET, and the ETag that names it."""
+        with self._reaching():
+            response = self._http.get(path)
+        return _checked(response, "application/json").json(), response.headers["ETag"]
+
+    def put(self, path: str, body: dict[str, Any] | None = None, *, if_match: str | None = None) -> Any:
+        """The JSON answer of a PUT; ``if_match`` is the ETag of what it replaces."""
+        return self._request("PUT", path, json=body, headers={"If-Match": if_match} if if_match else None)
 
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """The JSON answer of a PATCH."""

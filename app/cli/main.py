@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backups, events, looking, migrating, operations, service
+from app.cli import backups, events, looking, migrating, operations, policies, service
 from app.cli.completing import PROGRAM, answer_shell, completion
 from app.cli.errors import CommandError, Exit
 from app.cli.images import images_app
@@ -35,6 +35,7 @@ for command in (
     looking.status,
     looking.preflight,
     looking.doctor,
+    policies.policy,
     looking.jobs,
     operations.cancel,
     operations.retry,
@@ -48,6 +49,7 @@ for command in (
     backups.pin,
     backups.unpin,
     backups.delete,
+    backups.rebuild,
     operations.stack,
     operations.move_storage,
     service.stats,

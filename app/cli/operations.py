@@ -13,10 +13,12 @@ from app.cli.options import (
     CallbackUrl,
     Detach,
     ExcludedNamespaces,
+    Gate,
     JobTimeout,
     Labels,
     Name,
     Namespaces,
+    Partial,
     Resources,
     Selector,
     Timeout,
@@ -80,6 +82,8 @@ def stop(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    gate: Gate = None,
+    on_partial: Partial = None,
     volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
@@ -96,6 +100,8 @@ def stop(
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "validate": gate and gate.value,
+        "on_partial": on_partial and on_partial.value,
         "include_volumes": volumes,
     }
     body = _body(
@@ -158,6 +164,8 @@ def backup(
     exclude: ExcludedNamespaces,
     resources: Resources,
     selector: Selector = "",
+    gate: Gate = None,
+    on_partial: Partial = None,
     volumes: Volumes = None,
     labels: Labels,
     callback_url: CallbackUrl = None,
@@ -168,14 +176,16 @@ def backup(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Make a proven backup of a running instance."""
-    narrowed = {
+    wanted = {
         "include_namespaces": include,
         "exclude_namespaces": exclude,
         "resources": resources,
         "selector": selector,
+        "validate": gate and gate.value,
+        "on_partial": on_partial and on_partial.value,
         "include_volumes": volumes,
     }
-    body = _body(backup=narrowed, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
+    body = _body(backup=wanted, timeout_seconds=job_timeout, labels=read_labels(labels), callback_url=callback_url)
     submit(url, f"/instances/{name}/backups", body, timeout=timeout, detach=detach, as_json=as_json)
 
 

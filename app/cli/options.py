@@ -1,11 +1,27 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.cli.completing import complete_instances
+
+
+class Level(StrEnum):
+    """How much of a backup is looked at."""
+
+    QUICK = "quick"
+    DEEP = "deep"
+
+
+class OnPartial(StrEnum):
+    """What a backup means that Velero ends as PartiallyFailed."""
+
+    FAIL = "fail"
+    ACCEPT = "accept"
+
 
 Url = Annotated[str, typer.Option("--url", metavar="URL", envvar="KECS_STATE_URL", help="Address of the service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
@@ -31,6 +47,14 @@ UseVelero = Annotated[
         help="Whether Velero is used; else the instance's policy decides, then the service's setting.",
         show_default=False,
     ),
+]
+Gate = Annotated[
+    Level | None,
+    typer.Option("--validate", help="deep: prove the backup. quick: names and sizes only.", show_default=False),
+]
+Partial = Annotated[
+    OnPartial | None,
+    typer.Option("--on-partial", help="Whether a partially failed backup will do.", show_default=False),
 ]
 Volumes = Annotated[
     bool | None,

@@ -73,11 +73,16 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
             yield from lines(result[part])
     if result.get("restore_outstanding"):
         yield f"OUTSTANDING  the restore of {result['restore_outstanding']} is still due"
+    yield from _result_lists(result)
+
+
+def _result_lists(result: Document) -> Iterator[str]:
     changes = [f"{change['object']} ({change['change']})" for change in result.get("changed_since_backup", [])]
     yield from listed("changed since the backup", changes)
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
     yield from listed("not saved", left_out)
-    yield from listed("pruned", result.get("pruned", []))
+    for fate in ("pruned", "proven", "accepted", "unproven", "gone"):
+        yield from listed(fate, result.get(fate, []))
 
 
 def _move_lines(result: Document) -> Iterator[str]:
@@ -90,6 +95,9 @@ def _move_lines(result: Document) -> Iterator[str]:
 
 def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     """The figures of a proof summary and how old it was at ``seen_at``."""
+    if proof.get("level") == "quick":
+        yield f"proof        {proof['verdict']}: {size(proof['size_bytes'])} by name and size, none of it read"
+        return
     age = seconds_between(proof["finished_at"], seen_at)
     yield (
         f"proof        {proof['verdict']}: {proof['objects_hashed']} objects, {size(proof['size_bytes'])} "
@@ -102,6 +110,8 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
     yield f"             canary on the host's disk: {proof['canary']}" + (
         f"; age {age:.1f} s" if age is not None else ""
     )
+    for flaw in proof.get("accepted", []):
+        yield f"             put up with: {flaw}"
     if proof.get("volumes_saved"):
         yield (
             f"             volumes: {proof['volumes_saved']} saved with {size(proof['volumes_size_bytes'])}, "

@@ -88,7 +88,7 @@ class ExternalRecord(BaseModel):
 class InstanceConfig(BaseModel):
     """The record. Keys this version does not know are kept as they are."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", serialize_by_alias=True)
 
     version: int = 1
     instance_id: str

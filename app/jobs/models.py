@@ -87,7 +87,7 @@ class BackupRecord(SQLModel, table=True):
     instance_id: str
     job_id: str | None = None
     scope: str = Field(description="full, partial or unknown")
-    status: str = Field(description="proven, unproven or deleted")
+    status: str = Field(description="proven, accepted, unproven or deleted")
     pinned: bool = False
     size_bytes: int | None = None
     items: int | None = None

@@ -90,6 +90,12 @@ class Reconciler:
         """Look at the jobs now instead of at the next tick."""
         self._wake.set()
 
+    def settle(self, instance: str) -> None:
+        """Bring an instance to rest as soon as it is idle: what rest means has changed."""
+        if self._on_idle is not None:
+            self._unsettled[instance] = _Unsettled()
+            self.wake()
+
     async def wait(self, job_id: str, seconds: float) -> Job:
         """The job as soon as it has ended, or as it is after ``seconds``."""
         with contextlib.suppress(TimeoutError):
@@ -169,8 +175,7 @@ class Reconciler:
             finally:
                 self._tasks.pop(job.id, None)
                 self._cancelled.discard(job.id)
-                if self._on_idle is not None:
-                    self._unsettled[job.instance] = _Unsettled()
+                self.settle(job.instance)
                 self._announce()
 
     async def _run_to_its_end(self, job: Job) -> None:

@@ -32,7 +32,7 @@ class StatisticsView(BaseModel):
     """Figures of one instance, or of all."""
 
     jobs: dict[str, dict[str, int]] = Field(description="Number of jobs by type and status.")
-    backups: dict[str, int] = Field(description="Backups by result: `proven` or `failed`.")
+    backups: dict[str, int] = Field(description="Backups by result: `proven`, `accepted` or `failed`.")
     restores: dict[str, int] = Field(description="Restores by result: `succeeded` or `failed`.")
     stop_seconds: Durations
     start_seconds: Durations
@@ -67,7 +67,8 @@ class _Rows:
         """Backups by result. A failed job that was to make one counts as one failure."""
         proven = sum(record.proven_at is not None for record in self.backups)
         failed = sum(job.type in BACKING_UP and job.status == JobStatus.FAILED for job in self.jobs)
-        return {"proven": proven, "failed": failed}
+        accepted = sum((record.proof or {}).get("verdict") == "accepted" for record in self.backups)
+        return {"proven": proven, "accepted": accepted, "failed": failed}
 
     def restores(self) -> list[dict[str, Any]]:
         """What restoring jobs brought back, for those that restored."""

@@ -11,6 +11,7 @@ from app.host.instance_directory import InstanceDirectory
 from app.proof.models import Proof
 
 PROOF_FILE = "proof.json"
+PIN_FILE = "pinned"
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +61,21 @@ def small_object(directory: InstanceDirectory, backup: str, name: str) -> bytes 
     if "/" in name or name.startswith("."):
         raise HostDirectoryError(f"{name!r} cannot be the name of a kept object")
     return directory.read(_folder(directory, backup) / name)
+
+
+def save_pin(directory: InstanceDirectory, backup: str, *, pinned: bool) -> None:
+    """A pin outlives the database, as the proof does."""
+    folder = _folder(directory, backup)
+    if pinned:
+        directory.make(folder)
+        directory.write(folder / PIN_FILE, b"")
+    elif is_pinned(directory, backup):
+        (folder / PIN_FILE).unlink()
+
+
+def is_pinned(directory: InstanceDirectory, backup: str) -> bool:
+    """Whether a backup was pinned on this host."""
+    return directory.read(_folder(directory, backup) / PIN_FILE) is not None
 
 
 def delete_proof(directory: InstanceDirectory, backup: str) -> None:

@@ -25,17 +25,22 @@ class Examination(Frozen):
     findings: list[Finding] = []
 
 
-async def look_quickly(backup: str, proof: Proof | None, store: S3Store) -> Examination:
+async def look_quickly(backup: str, proof: Proof | None, store: S3Store, *, uid: str | None = None) -> Examination:
     """Names and sizes of the objects, and whether the bucket's own Backup says it is complete."""
     listed = {stored.key: stored.size for stored in await store.list_objects(layout.backup_prefix(backup))}
-    findings = [] if proof is None else _unlike_the_proof(proof, listed)
+    findings = _unlike_the_proof(proof, listed) if proof is not None else _without_archive(backup, listed)
     try:
-        findings += judge_metadata(await store.get(layout.metadata_key(backup)), backup)
+        findings += judge_metadata(await store.get(layout.metadata_key(backup)), backup, uid)
     except ObjectNotFound:
         findings.append(Finding(code="missing", detail="velero-backup.json is not in the bucket"))
     return Examination(
         proven=proof is not None, objects=len(listed), size_bytes=sum(listed.values()), findings=findings
     )
+
+
+def _without_archive(backup: str, listed: dict[str, int]) -> list[Finding]:
+    there = listed.get(layout.contents_key(backup))
+    return [] if there else [Finding(code="missing", detail="the archive is not in the bucket, or is empty")]
 
 
 def _unlike_the_proof(proof: Proof, listed: dict[str, int]) -> list[Finding]:

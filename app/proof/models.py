@@ -93,7 +93,10 @@ class Proof(BaseModel):
     instance_id: str
     cluster_uid: str
     scope: Literal["full", "partial"]
-    verdict: Literal["proven", "failed"]
+    verdict: Literal["proven", "accepted", "failed"]
+    """``accepted``: not proven, and the user has said that this may be so (``quick``, or PartiallyFailed)."""
+    level: Literal["deep", "quick"] = "deep"
+    """``quick``: only names and sizes were looked at, so there are no hashes, and nothing was compared."""
     started_at: datetime
     finished_at: datetime
     objects: list[StoredDigest]
@@ -103,7 +106,7 @@ class Proof(BaseModel):
     items_explained: int
     """Items of the inventory that the backup rightly does not hold: they were deleted meanwhile."""
     findings: list[Finding]
-    """Empty in a proven one; of very many, the first."""
+    """Empty in a proven one, what was put up with in an accepted one; of very many, the first."""
     findings_total: int = 0
     canary: CanaryResult
     warnings: int = 0

@@ -10,11 +10,11 @@ from app.concurrency import side_by_side, together
 from app.kubernetes.client import KubeClient
 from app.proof.archive import Archive
 from app.proof.canary import SEARCH_SECONDS, prove_bytes_on_host
-from app.proof.examine import download_and_read, what_it_says
+from app.proof.examine import download_and_read, look_quickly, what_it_says
 from app.proof.index import INDEX_FILE, write_index
 from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, ObjectKey, Proof
 from app.proof.stored import OnBytes, StoredBackup
-from app.proof.verdict import judge, suspects
+from app.proof.verdict import judge, suspects, verdict_of
 from app.proof.volumes import settle_volumes
 from app.storage.s3 import S3Store
 from app.velero.volumes import PodVolume
@@ -37,6 +37,8 @@ class ProofRequest:
     full: bool
     host_directory: Path | None
     not_saved: list[str]
+    accept_partial: bool = False
+    """Whether a backup that Velero ended as PartiallyFailed may do, if nothing else is wrong with it."""
     encrypted: bool = False
     """Whether the store is to encrypt what it is given."""
     volumes: list[PodVolume] = field(default_factory=list)
@@ -79,6 +81,32 @@ async def prove_backup(
             small[INDEX_FILE] = write_index(archive)
     checked = _Checked(stored, archive, findings, explained, warnings, canary, volumes)
     return _proof(request, started_at, checked), small
+
+
+async def look_at_backup(request: ProofRequest, store: S3Store) -> Proof:
+    """The proof that is none: names and sizes only. It is accepted at best, and says so."""
+    started_at = datetime.now(UTC)
+    seen = await look_quickly(request.backup, None, store, uid=request.backup_uid)
+    return Proof(
+        backup=request.backup,
+        backup_uid=request.backup_uid,
+        instance_id=request.instance_id,
+        cluster_uid=request.cluster_uid,
+        scope="full" if request.full else "partial",
+        verdict=verdict_of(seen.findings, level="quick", accept_partial=request.accept_partial),
+        level="quick",
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        objects=[],
+        size_bytes=seen.size_bytes,
+        items_in_inventory=len(request.inventory.items),
+        items_in_backup=0,
+        items_explained=0,
+        findings=seen.findings,
+        findings_total=len(seen.findings),
+        canary=CanaryResult(status="n/a"),
+        not_saved=request.not_saved,
+    )
 
 
 async def _check_inventory(inventory: Inventory, archive: Archive, kube: KubeClient) -> tuple[list[Finding], int]:
@@ -135,7 +163,7 @@ def _proof(request: ProofRequest, started_at: datetime, checked: _Checked) -> Pr
         instance_id=request.instance_id,
         cluster_uid=request.cluster_uid,
         scope="full" if request.full else "partial",
-        verdict="failed" if checked.findings else "proven",
+        verdict=verdict_of(checked.findings, level="deep", accept_partial=request.accept_partial),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         objects=checked.stored.digests,

@@ -1,9 +1,23 @@
 """Holding an archive against an inventory: pure, so that every rule can be tested as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from app.proof.archive import Archive, ArchivedObject
 from app.proof.models import Finding, Inventory, InventoryItem, ObjectKey
+
+#: What follows from Velero's having met errors, which it says itself by the phase.
+OF_A_PARTIAL_FAILURE = {"phase", "results", "absent", "volumes"}
+
+Verdict = Literal["proven", "accepted", "failed"]
+
+
+def verdict_of(findings: Sequence[Finding], *, level: Literal["deep", "quick"], accept_partial: bool) -> Verdict:
+    """A quick look proves nothing. Damage is never accepted, nor what is missing without Velero's having said so."""
+    codes = {finding.code for finding in findings}
+    if not codes:
+        return "proven" if level == "deep" else "accepted"
+    return "accepted" if accept_partial and "phase" in codes and codes <= OF_A_PARTIAL_FAILURE else "failed"
 
 
 def suspects(inventory: Inventory, archive: Archive) -> list[InventoryItem]:

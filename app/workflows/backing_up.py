@@ -13,10 +13,11 @@ from app.proof.reports import read_backup_errors
 from app.velero.scope import Scope
 from app.workflows.identity import identify_cluster
 from app.workflows.outcomes import BackupRef, ProvenBackup
+from app.workflows.policies import Rules
 from app.workflows.preflight import prepare_scope
 from app.workflows.proving import prove_backup
 from app.workflows.records import note_bucket_backups, unproven_record
-from app.workflows.requests import NotSaved, ScopeOptions
+from app.workflows.requests import BackupOptions, NotSaved
 from app.workflows.retention import prune_backups
 from app.workflows.stack import start_node_agent, wake_stack
 from app.workflows.volumes import maintain_repositories, proven_volumes
@@ -29,9 +30,10 @@ MOST_QUOTED = 500
 
 
 async def make_proven_backup(
-    kind: Kind, options: ScopeOptions, session: InstanceSession, journal: Journal
+    kind: Kind, options: BackupOptions, session: InstanceSession, journal: Journal
 ) -> ProvenBackup:
-    """Back the instance up and prove the backup; it counts only when this returns."""
+    """Back the instance up and prove the backup, or look at it as the rules say; it counts only when this returns."""
+    gate = session.rules(options.gate_wish)
     identity = await journal.step(identify_cluster, session)
     prepared = await journal.step(prepare_scope, session, options)
     # Every list of the inventory ends before the Backup is posted: what it holds, the backup must hold.
@@ -43,8 +45,8 @@ async def make_proven_backup(
         await journal.optional_step(maintain_repositories, session)
     name = await journal.step(choose_backup_name, session, kind)
     ref = await journal.step(create_backup, session, journal, name, prepared.scope)
-    await journal.step(wait_for_backup, session, journal, ref)
-    proof = await journal.step(prove_backup, session, journal, ref, inventory, prepared, identity)
+    await journal.step(wait_for_backup, session, journal, ref, gate)
+    proof = await journal.step(prove_backup, session, journal, ref, inventory, prepared, identity, gate)
     prune = journal.bounded(session.settings.workflow.prune_timeout_seconds)
     pruned = await prune.optional_step(prune_backups, session)
     return ProvenBackup(
@@ -104,8 +106,8 @@ async def create_backup(session: InstanceSession, journal: Journal, name: str, s
     return ref
 
 
-async def wait_for_backup(session: InstanceSession, journal: Journal, ref: BackupRef) -> None:
-    """Wait by watch until Velero has ended the backup; raises ``BackupFailed`` for any end but Completed."""
+async def wait_for_backup(session: InstanceSession, journal: Journal, ref: BackupRef, gate: Rules) -> None:
+    """Wait by watch until Velero has ended the backup; raises ``BackupFailed`` for an end that does not do."""
     velero = await session.velero()
 
     async def report(backup: Any) -> None:
@@ -114,9 +116,10 @@ async def wait_for_backup(session: InstanceSession, journal: Journal, ref: Backu
             f"backup {backup.phase or 'New'}", items_done=progress.items_backed_up, items_total=progress.total_items
         )
 
-    timeout = session.rules().backup_timeout_seconds
+    timeout = gate.backup_timeout_seconds
     backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
-    if backup.phase != phases.COMPLETED:
+    enough = {phases.COMPLETED} | ({phases.PARTIALLY_FAILED} if gate.on_partial == "accept" else set())
+    if backup.phase not in enough:
         reasons = backup.reasons or await _noted_errors(session, ref.name)
         raise BackupFailed(
             f"backup {ref.name!r} ended as {backup.phase}: {'; '.join(reasons)[:MOST_QUOTED] or backup.reason}",

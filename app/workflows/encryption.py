@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 
 from app.errors import NotSupported
+from app.host.config import ExternalRecord
 from app.host.encryption_key import ensure_encryption_key, load_encryption_key
 from app.host.minio_trash import empty_trash
 from app.jobs.journal import Journal
 from app.storage.encryption import StoreEncryption
 from app.storage.errors import ObjectNotFound
+from app.workflows.policies import Rules
 from app.workflows.world import InstanceSession
 
 
@@ -17,19 +19,25 @@ def refuse_lost_key(session: InstanceSession) -> None:
     load_encryption_key(session.directory)
 
 
+def refuse_outside(rules: Rules, place: ExternalRecord) -> None:
+    """Raises ``NotSupported`` where encryption is wanted of a store that others run."""
+    if rules.encryption == "at-rest":
+        raise NotSupported(
+            f"encryption: 'at-rest' is about MinIO in the cluster, and the backups go to {place}",
+            remedy="Switch encryption on in that store, and take it out of the instance's policy.",
+            field="encryption",
+        )
+
+
 def store_encryption(session: InstanceSession) -> StoreEncryption | None:
     """What the store needs to know; the key is made when encryption is first wanted.
 
     A store that encrypted once needs its key for ever, also when nothing more is to be encrypted.
     """
-    wanted = session.rules().encryption == "at-rest"
-    external = session.external()
-    if wanted and external is not None:
-        raise NotSupported(
-            f"encryption: 'at-rest' is about MinIO in the cluster, and the backups go to {external}",
-            remedy="Switch encryption on in that store, and take it out of the instance's policy.",
-            field="encryption",
-        )
+    rules, external = session.rules(), session.external()
+    wanted = rules.encryption == "at-rest"
+    if external is not None:
+        refuse_outside(rules, external)
     key = ensure_encryption_key(session.directory) if wanted else load_encryption_key(session.directory)
     if not wanted:
         _note(session, whole=False)

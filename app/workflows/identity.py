@@ -65,15 +65,25 @@ def record_new_instance(session: InstanceSession, uid: str) -> Identity:
 
     Backups that lie in its bucket already are another instance's history; they are restored only by name.
     """
-    config = InstanceConfig(instance_id=str(uuid7()), created_at=datetime.now(UTC), cluster_uid=uid)
+    config = new_record(cluster_uid=uid)
     session.directory.save_config(config)
     return Identity(cluster_uid=uid, instance_id=config.instance_id, new_record=True)
 
 
 async def record_identity(session: InstanceSession) -> None:
-    """Record a running cluster that was never seen before."""
-    if (await read_power(session)).state is PowerState.RUNNING:
-        record_new_instance(session, await (await session.kube()).cluster_uid())
+    """Record which cluster this is, if it runs and that was never done; a policy may have been set before."""
+    if (await read_power(session)).state is not PowerState.RUNNING:
+        return
+    uid = await (await session.kube()).cluster_uid()
+    if session.directory.load_config() is None:
+        record_new_instance(session, uid)
+    else:
+        session.directory.update_config(cluster_uid=uid)
+
+
+def new_record(*, cluster_uid: str | None) -> InstanceConfig:
+    """A new instance; without a UID where its policy was set before its cluster was ever seen."""
+    return InstanceConfig(instance_id=str(uuid7()), created_at=datetime.now(UTC), cluster_uid=cluster_uid)
 
 
 async def note_restore_pending(session: InstanceSession, before: PowerReading) -> None:
@@ -114,7 +124,7 @@ def decide(config: InstanceConfig | None, uid: str, newest: str | None, wish: Re
         return _by_request("selective", wish, newest, "a part was asked for")
     if wish.backup_id is not None and wish.mode != "never":
         return Decision(action="restore", backup=wish.backup_id, reason="this backup was asked for")
-    if config is None:
+    if config is None or config.cluster_uid is None:
         return Decision(action="record", reason="first seen now; nothing is known that could be missing")
     if wish.mode == "never":
         return _power_on_only(config, uid, newest)

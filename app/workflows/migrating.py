@@ -17,9 +17,12 @@ from app.workflows.ecs_view import view_cluster
 from app.workflows.migration import KecsSide, kecs_side
 from app.workflows.outcomes import Outcome, ProofSummary, ProvenBackup
 from app.workflows.power import read_power, require_running
-from app.workflows.requests import MigrateRequest, ScopeOptions
+from app.workflows.requests import BackupOptions, MigrateRequest
 from app.workflows.rollout import choose_velero
 from app.workflows.world import InstanceSession
+
+#: Whatever the policy says: only a proof is worth the switch.
+PROVEN = BackupOptions(validate="deep", on_partial="fail")
 
 
 class MigrationCheck(BaseModel):
@@ -54,9 +57,9 @@ async def migrate_instance(request: MigrateRequest, session: InstanceSession, jo
         return MigrateResult(switched=False, use_velero_backup=previous, reason="the policy is as it was before")
     require_running(session, await read_power(session))
     told = await journal.step(ask_kecs, session, journal)
-    backup = await make_proven_backup("backup", ScopeOptions(), session, journal)
+    backup = await make_proven_backup("backup", PROVEN, session, journal)
     await journal.record(backup=backup.ref.name)
-    if not backup.scope.full or backup.proof.verdict != "proven":
+    if backup.unprotected_because:
         raise unfit(session, backup)
     checked = await journal.step(check_coverage, session, told, backup.ref.name)
     if checked.missing:
@@ -133,11 +136,10 @@ async def switch_back(session: InstanceSession) -> bool | None:
 
 
 def unfit(session: InstanceSession, backup: ProvenBackup) -> MigrationIncomplete:
-    """The problem of a backup that the instance's own policy narrows, or has only looked at."""
+    """The problem of a backup that the instance's own policy narrows."""
     return MigrationIncomplete(
-        f"{backup.ref.name} is no proof of the whole instance: it is "
-        + ("partial" if not backup.scope.full else backup.proof.verdict),
-        remedy="Let the instance's policy check deep and exclude nothing, then migrate again.",
+        f"{backup.ref.name} does not stand for the instance: {backup.unprotected_because}; the policy is unchanged",
+        remedy=f"Let its policy exclude nothing (PUT /instances/{session.instance}/policy), then migrate again.",
         instance_name=session.instance,
         backup=backup.ref.name,
     )

@@ -22,6 +22,7 @@ from app.velero.stack.minio import ask_for_minio, ensure_bucket
 from app.velero.stack.probing import probe_store
 from app.velero.stack.troubles import raise_on_trouble
 from app.workflows.copying import copy_backup, copy_repository
+from app.workflows.encryption import refuse_outside
 from app.workflows.identity import record_new_instance
 from app.workflows.outcomes import Outcome
 from app.workflows.power import read_power, require_running
@@ -127,6 +128,7 @@ async def prepare_target(session: InstanceSession, move: Move) -> None:
     if isinstance(move.target, StorageRecord):
         require_space(session, move.target, more=move.size_bytes)
         return
+    refuse_outside(session.rules(), move.target)
     await check_external(session, move.target)
     await claim(await session.external_objects(move.target), session.instance_id, str(move.target))
 

@@ -11,6 +11,9 @@ from app.velero.scope import Scope
 from app.velero.volumes import PodVolume
 from app.workflows.requests import NotSaved
 
+#: Flaws of an accepted backup that a job names.
+MOST_ACCEPTED = 20
+
 
 class Outcome(BaseModel):
     """Base of everything here: immutable."""
@@ -69,6 +72,8 @@ class ProofSummary(Outcome):
     items_explained: int
     canary: str
     sha256: dict[str, str]
+    level: Literal["deep", "quick"] = "deep"
+    accepted: list[str] = Field(default=[], description="What an accepted backup lacks, the first twenty of it.")
     volumes_saved: int = 0
     volumes_size_bytes: int = Field(default=0, description="Bytes of the files of all saved volumes.")
     volumes_uploaded_bytes: int = Field(default=0, description="Of these, what earlier backups had not stored yet.")
@@ -88,6 +93,8 @@ class ProofSummary(Outcome):
             items_explained=proof.items_explained,
             canary=proof.canary.status,
             sha256={stored.key.rsplit("/", 1)[-1]: stored.sha256 for stored in proof.objects},
+            level=proof.level,
+            accepted=[finding.detail for finding in proof.findings[:MOST_ACCEPTED]],
             volumes_saved=sum(volume.protection == "protected" for volume in proof.volumes),
             volumes_size_bytes=sum(volume.size_bytes or 0 for volume in proof.volumes),
             volumes_uploaded_bytes=sum(volume.uploaded_bytes or 0 for volume in proof.volumes),
@@ -110,7 +117,7 @@ class ChangedObject(Outcome):
 
 
 class ProvenBackup(Outcome):
-    """A backup that may be relied on, with the inventory its proof was held against."""
+    """A backup that was proven, or looked at and accepted, with the inventory its proof was held against."""
 
     ref: BackupRef
     scope: Scope
@@ -119,6 +126,17 @@ class ProvenBackup(Outcome):
     not_saved: list[NotSaved]
     volumes: list[PodVolume] = []
     pruned: list[str]
+
+    @property
+    def unprotected_because(self) -> str:
+        """Why this backup does not stand for the instance; empty if it does."""
+        if not self.scope.full:
+            return "the backup holds only the part of the instance that was asked for"
+        if self.proof.verdict == "proven":
+            return ""
+        if self.proof.accepted:
+            return f"the backup ended as PartiallyFailed and was accepted all the same: {self.proof.accepted[0]}"
+        return "the backup was only looked at (validate: quick), not proven"
 
 
 class StopResult(Outcome):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotSupported
 from app.host.config import Policy
@@ -19,7 +19,7 @@ class Rules(BaseModel):
 
     use_velero_backup: bool
     keep_last: int
-    validate_level: Literal["deep", "quick"]
+    validate_level: Literal["deep", "quick"] = Field(alias="validate")
     on_partial: Literal["fail", "accept"]
     exclude_namespaces: list[str]
     volumes: Literal["warn", "refuse", "file-system"]
@@ -37,6 +37,59 @@ class Decided(BaseModel):
 
     rules: Rules
     sources: dict[str, Source]
+
+
+class PolicyBody(Policy):
+    """A whole policy as a caller sends it. What is left out, or null, is the service's setting again."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+
+class PolicyView(BaseModel):
+    """What the user decided for an instance, and what holds for it."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    instance_name: str
+    set: PolicyBody = Field(description="The policy itself; null leaves a field to the setting.")
+    effective: Rules = Field(description="What holds for a request that says nothing.")
+    sources: dict[str, Source] = Field(
+        description="Who says so, by field: the instance's `policy`, the service's `setting` or the `rollout`.",
+        examples=[{"keep_last": "policy", "stack": "setting"}],
+    )
+    notes: list[str] = Field(description="What follows from it that is easily overlooked.")
+
+
+def view_policy(settings: Settings, instance: str, policy: Policy) -> PolicyView:
+    """The policy beside the rules that come of it."""
+    decided = decide(settings, policy)
+    return PolicyView(
+        instance_name=instance,
+        set=PolicyBody.model_validate(policy.model_dump(include=set(Policy.model_fields))),
+        effective=decided.rules,
+        sources={field.alias or name: decided.sources[name] for name, field in Policy.model_fields.items()},
+        notes=_notes(decided.rules, policy),
+    )
+
+
+def _notes(rules: Rules, policy: Policy) -> list[str]:
+    notes = []
+    if not rules.use_velero_backup:
+        notes.append("A stop makes no backup and powers off unprotected, unless its request asks for one.")
+    if rules.validate_level == "quick":
+        notes.append("With validate: quick no backup is proven: stops are unprotected, starts restore none by itself.")
+    if rules.on_partial == "accept":
+        notes.append("A backup that ends as PartiallyFailed is kept, but not proven: the stop is then unprotected.")
+    if rules.exclude_namespaces:
+        notes.append("What is in exclude_namespaces is lost when the cluster is made anew.")
+    if policy.model_extra:
+        notes.append(f"config.json has keys unknown here, which are kept: {', '.join(sorted(policy.model_extra))}.")
+    return notes
+
+
+def replaced(policy: Policy, body: PolicyBody) -> Policy:
+    """The policy a caller sends in place of another; what another version has written beside it is kept."""
+    return Policy.model_validate((policy.model_extra or {}) | body.model_dump(exclude_none=True))
 
 
 def decide(settings: Settings, policy: Policy, wish: Policy | None = None) -> Decided:

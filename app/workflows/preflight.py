@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from app.errors import InsufficientStorage, ServiceError
@@ -9,6 +10,7 @@ from app.host.config import ExternalRecord, StorageRecord
 from app.host.files import free_bytes
 from app.host.instance_directory import storage_paths
 from app.kubernetes.client import KubeClient
+from app.kubernetes.resources import NAMESPACES
 from app.ports import ClusterStatus, PowerState
 from app.proof.inventory import take_inventory
 from app.storage.errors import ObjectStoreUnavailable
@@ -37,6 +39,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     refuse_lost_key(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
+    not_saved += await _left_out_by_policy(session, kube, options)
     mode = volumes_mode(session, options)
     excluded = [*options.exclude_namespaces, *(entry.name for entry in not_saved if entry.kind == "namespace")]
     scope = Scope(
@@ -52,6 +55,17 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
     if mode == "refuse":
         refuse_lost_volumes(session.instance, volumes)
     return Preparation(scope=scope, not_saved=[*not_saved, *volumes_not_saved(volumes)], volumes=volumes.volumes)
+
+
+async def _left_out_by_policy(session: InstanceSession, kube: KubeClient, options: ScopeOptions) -> list[NotSaved]:
+    """Namespaces that no backup of this instance takes, unless a request names the ones it wants."""
+    patterns = [] if options.include_namespaces else session.rules().exclude_namespaces
+    names = [item["metadata"]["name"] for item in (await kube.list(NAMESPACES)).items] if patterns else []
+    return [
+        NotSaved(kind="namespace", name=name, reason="the instance's policy leaves it out (exclude_namespaces)")
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
 async def check_storage(session: InstanceSession) -> None:
@@ -130,10 +144,15 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
         findings = await inspect_cluster(kube, session.settings.stack, minio=uses_minio(session))
         checks += checks_of(findings)
         mode = volumes_mode(session)
-        scope = Scope(velero_namespace=session.settings.stack.namespace, volumes=mode == "file-system")
+        left_out = await _left_out_by_policy(session, kube, ScopeOptions())
+        scope = Scope(
+            excluded_namespaces=[entry.name for entry in left_out],
+            velero_namespace=session.settings.stack.namespace,
+            volumes=mode == "file-system",
+        )
         volumes = await list_volumes(kube, session.settings.stack, scope)
         checks.append(check_volumes(session.instance, mode, volumes))
-        not_saved = [*_not_saved(findings), *volumes_not_saved(volumes)]
+        not_saved = [*_not_saved(findings), *left_out, *volumes_not_saved(volumes)]
         objects = len((await take_inventory(kube, scope)).items)
     return PreflightView(
         instance_name=session.instance,

@@ -7,10 +7,11 @@ from app.host.config import StorageRecord
 from app.jobs.journal import Journal
 from app.proof.evidence import save_proof
 from app.proof.models import Inventory, Proof
-from app.proof.prove import ProofRequest
+from app.proof.prove import ProofRequest, look_at_backup
 from app.proof.prove import prove_backup as prove
 from app.workflows.outcomes import BackupRef, Identity, Preparation, ProofSummary
-from app.workflows.records import proven_record
+from app.workflows.policies import Rules
+from app.workflows.records import record_of_proof
 from app.workflows.stack import storage_record
 from app.workflows.world import InstanceSession
 
@@ -25,10 +26,12 @@ async def prove_backup(
     inventory: Inventory,
     prepared: Preparation,
     identity: Identity,
+    gate: Rules,
 ) -> ProofSummary:
     """Prove a backup against its inventory; the evidence lies on the host, fsynced, before the row says so.
 
-    Raises ``ProofFailed`` naming what is missing or damaged; the failed proof is kept as evidence too.
+    Where the rules say ``quick``, it is only looked at. Raises ``ProofFailed`` naming what is missing or damaged; the
+    failed proof is kept as evidence too.
     """
     storage = await storage_record(session)
     request = ProofRequest(
@@ -41,17 +44,22 @@ async def prove_backup(
         host_directory=Path(storage.host_path) if isinstance(storage, StorageRecord) else None,
         encrypted=session.rules().encryption == "at-rest",
         not_saved=[f"{entry.kind} {entry.name}: {entry.reason}" for entry in prepared.not_saved],
+        accept_partial=gate.on_partial == "accept",
         volumes=prepared.volumes,
     )
 
     async def report(done: int, total: int) -> None:
         await journal.progress("reading the backup", bytes_done=done, bytes_total=total)
 
-    proof, small_objects = await prove(request, await session.kube(), await session.objects(), report)
+    small_objects: dict[str, bytes] = {}
+    if gate.validate_level == "quick":
+        proof = await look_at_backup(request, await session.objects())
+    else:
+        proof, small_objects = await prove(request, await session.kube(), await session.objects(), report)
     save_proof(session.directory, proof, small_objects)
-    if proof.verdict != "proven":
+    if proof.verdict == "failed":
         raise proof_failed(proof)
-    record = proven_record(session.world, session.instance, proof, created_at=ref.created_at, job_id=journal.job.id)
+    record = record_of_proof(session.world, session.instance, proof, created_at=ref.created_at, job_id=journal.job.id)
     await session.world.store.backups.save(record)
     return ProofSummary.of(proof)
 

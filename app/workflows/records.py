@@ -17,7 +17,7 @@ from app.host.config import ExternalRecord
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord
 from app.names import INSTANCE_NAME
-from app.proof.evidence import list_proofs
+from app.proof.evidence import is_pinned, list_proofs
 from app.proof.models import Proof
 from app.storage import layout
 from app.storage.errors import ObjectNotFound
@@ -43,10 +43,10 @@ def unproven_record(session: InstanceSession, ref: BackupRef, *, job_id: str, sc
     )
 
 
-def proven_record(
+def record_of_proof(
     world: World, instance: str, proof: Proof, *, created_at: datetime, job_id: str | None = None
 ) -> BackupRecord:
-    """The row of a proven backup, with its proof's figures."""
+    """The row of a proven or accepted backup, with its proof's figures."""
     return BackupRecord(
         host=world.store.host,
         instance=instance,
@@ -54,12 +54,12 @@ def proven_record(
         instance_id=proof.instance_id,
         job_id=job_id,
         scope=proof.scope,
-        status="proven",
+        status=proof.verdict,
         created_at=created_at,
         size_bytes=proof.size_bytes,
-        items=proof.items_in_backup,
+        items=proof.items_in_backup or None,
         seconds=(proof.finished_at - created_at).total_seconds(),
-        proven_at=proof.finished_at,
+        proven_at=proof.finished_at if proof.verdict == "proven" else None,
         proof=ProofSummary.of(proof).model_dump(mode="json"),
     )
 
@@ -69,8 +69,10 @@ async def recall_backups(world: World, instance: str) -> None:
     directory = InstanceDirectory.open(world.settings.instances_directory, instance)
     known = {record.name for record in await world.store.backups.list(instance)}
     for proof in await asyncio.to_thread(list_proofs, directory):
-        if proof.verdict == "proven" and proof.backup not in known:
-            await world.store.backups.save(proven_record(world, instance, proof, created_at=proof.started_at))
+        if proof.verdict != "failed" and proof.backup not in known:
+            record = record_of_proof(world, instance, proof, created_at=proof.started_at)
+            record.pinned = is_pinned(directory, proof.backup)
+            await world.store.backups.save(record)
             known.add(proof.backup)
     config = directory.load_config()
     if config is not None and isinstance(config.storage, ExternalRecord):
@@ -134,6 +136,7 @@ def _found(
         job_id=job_id,
         scope=scope,
         status="unproven",
+        pinned=is_pinned(InstanceDirectory.open(world.settings.instances_directory, instance), name),
         created_at=created_at,
     )
 
@@ -143,6 +146,14 @@ async def list_other_backups(session: InstanceSession) -> list[str]:
     await recall_backups(session.world, session.instance)
     rows = await session.world.store.backups.list(session.instance)
     return [row.name for row in rows if row.status != "deleted"]
+
+
+async def newer_accepted(session: InstanceSession, backup: str) -> list[str]:
+    """Full backups that were only accepted and are newer than this one, newest first."""
+    rows = [row for row in await session.world.store.backups.list(session.instance) if row.scope == "full"]
+    names = [row.name for row in rows]
+    newer = rows[: names.index(backup)] if backup in names else []
+    return [row.name for row in newer if row.status == "accepted"]
 
 
 async def recall_all(world: World) -> None:

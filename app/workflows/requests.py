@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.host.config import Policy
 from app.ports import PowerState
 from app.velero.volumes import PodVolume
 
@@ -42,7 +43,28 @@ class ScopeOptions(StrictModel):
         return bool(self.include_namespaces or self.exclude_namespaces or self.resources or self.selector)
 
 
-class StopBackupOptions(ScopeOptions):
+class BackupOptions(ScopeOptions):
+    """A backup: what it takes, and how it is checked."""
+
+    validate_level: Literal["deep", "quick"] | None = Field(
+        default=None,
+        alias="validate",
+        description="How the backup is checked; null leaves it to the instance's policy, then to the setting. `quick` "
+        "looks at names and sizes only: the backup is `accepted`, never `proven`, and a stop with it `unprotected`.",
+    )
+    on_partial: Literal["fail", "accept"] | None = Field(
+        default=None,
+        description="What a backup means that Velero ends as PartiallyFailed; null as above. `accept`: if nothing else "
+        "is wrong with it, it is `accepted`, never `proven`, and a stop with it `unprotected`.",
+    )
+
+    @property
+    def gate_wish(self) -> Policy:
+        """What the request says of how its backup is checked, in the words of a policy."""
+        return Policy(validate=self.validate_level, on_partial=self.on_partial)
+
+
+class StopBackupOptions(BackupOptions):
     """The backup a stop makes before it powers off."""
 
     mode: Literal["required", "best_effort", "skip"] = Field(
@@ -50,8 +72,6 @@ class StopBackupOptions(ScopeOptions):
         description="`required`: no power-off without a proof. `best_effort`: if the proof fails, or the backup is "
         "narrowed, power off and say `unprotected`. `skip`: no backup at all.",
     )
-    validate_level: Literal["deep"] = Field(default="deep", alias="validate", description="How the backup is proven.")
-    on_partial: Literal["fail"] = Field(default="fail", description="What a PartiallyFailed backup means.")
 
     @model_validator(mode="after")
     def _only_a_whole_backup_protects(self) -> Self:
@@ -157,7 +177,7 @@ class StartRequest(JobOptions):
 class BackupRequest(JobOptions):
     """Body of ``POST /instances/{name}/backups``."""
 
-    backup: ScopeOptions = ScopeOptions()
+    backup: BackupOptions = BackupOptions()
 
 
 class ValidateRequest(JobOptions):

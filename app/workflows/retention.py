@@ -1,6 +1,7 @@
 """Keep-last-N: which backups may go, and letting Velero delete them."""
 
 from collections.abc import Sequence
+from itertools import product
 
 from app.jobs.models import BackupRecord
 from app.proof.evidence import delete_proof
@@ -12,21 +13,22 @@ from app.workflows.world import InstanceSession
 def victims(records: Sequence[BackupRecord], keep: int, spared: set[str]) -> list[str]:
     """Names of backups that may go, oldest first; ``records`` are one instance's, newest first.
 
-    The newest ``keep`` proven full backups stay, and as many partial ones beside them. Pinned and spared ones
-    stay without counting. Tries that came to nothing go once they are older than the oldest proven one kept.
+    The newest ``keep`` proven full backups stay, and beside them as many partial ones and as many accepted ones,
+    which displace nothing but their own kind. Pinned and spared ones stay without counting. Tries that came to nothing
+    go once they are older than the oldest proven one kept.
     """
     present = [record for record in records if record.status != "deleted"]
     going: set[str] = set()
-    for scope in ("full", "partial"):
-        proven = [record for record in present if record.scope == scope and record.status == "proven"]
-        counted = [record for record in proven if not record.pinned and record.name not in spared]
+    for scope, status in product(("full", "partial"), ("proven", "accepted")):
+        kind = [record for record in present if record.scope == scope and record.status == status]
+        counted = [record for record in kind if not record.pinned and record.name not in spared]
         going.update(record.name for record in counted[keep:])
-        if len(counted) >= keep and scope == "full":
+        if len(counted) >= keep and (scope, status) == ("full", "proven"):
             oldest_kept = counted[keep - 1].created_at
             going.update(
                 record.name
                 for record in present
-                if record.status != "proven"
+                if record.status not in {"proven", "accepted"}
                 and record.created_at < oldest_kept
                 and not record.pinned
                 and record.name not in spared

@@ -12,9 +12,11 @@ from app.workflows.migrating import migrate_instance
 from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
+from app.workflows.rebuilding import rebuild_history
 from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
+    JobOptions,
     MigrateRequest,
     MoveStorageRequest,
     RestoreRequest,
@@ -82,6 +84,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "backup": runner(BackupRequest, back_up_instance),
         "restore": runner(RestoreRequest, restore_instance),
         "validate": runner(ValidateJob, validate_backup),
+        "rebuild": runner(JobOptions, rebuild_history),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
         "migrate": runner(MigrateRequest, migrate_instance),
         "move-storage": runner(MoveStorageRequest, move_storage),

@@ -27,14 +27,16 @@ from app.jobs.repository import RequestKey
 from app.jobs.states import ENDED, JobStatus
 from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterStatus, PowerState, ToolCheck
-from app.proof.evidence import find_proof
+from app.proof.evidence import find_proof, save_pin
 from app.proof.models import Proof
 from app.webhooks.addresses import Addresses
+from app.workflows.contradictions import refuse_contradictions
 from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
-from app.workflows.identity import outstanding_error
+from app.workflows.identity import new_record, outstanding_error
 from app.workflows.migration import MigrationView, report_migration
 from app.workflows.moving import not_configured
+from app.workflows.policies import PolicyBody, PolicyView, replaced, view_policy
 from app.workflows.preflight import look_before_stop
 from app.workflows.records import instances_on_host
 from app.workflows.requests import (
@@ -154,6 +156,11 @@ class Operations:
         self._require_running(name, status)
         return await self._submit("validate", name, request)
 
+    async def submit_rebuild(self, name: str, request: JobOptions) -> Job:
+        """Accept reading an instance's history anew; it must run, since the bucket lies in its cluster."""
+        self._require_running(name, await self._present(name))
+        return await self._submit("rebuild", name, request)
+
     async def submit_delete(self, name: str, request: DeleteBackupJob) -> Job:
         """Accept deleting a backup; refuses one that is pinned, due, or the last good one."""
         status = await self._present(name)
@@ -189,6 +196,7 @@ class Operations:
         """Spare a backup from pruning and deletion, or let it go again."""
         await self._status(name)
         await self._require_backup(name, backup)
+        save_pin(self._directory(name), backup, pinned=pinned)
         return await self._world.store.backups.pin(name, backup, pinned=pinned)
 
     async def kept(self, name: str, backup: str) -> InstanceDirectory:
@@ -215,6 +223,7 @@ class Operations:
             "backup": (BackupRequest, self.submit_backup),
             "restore": (RestoreRequest, self.submit_restore),
             "validate": (ValidateJob, self.submit_validate),
+            "rebuild": (JobOptions, self.submit_rebuild),
             "delete-backup": (DeleteBackupJob, self.submit_delete),
             "migrate": (MigrateRequest, self.submit_migrate),
             "move-storage": (MoveStorageRequest, self.submit_move),
@@ -239,6 +248,34 @@ class Operations:
                 instance_name=name,
                 backup=outstanding,
             )
+        await self._refuse_active(name)
+        directory.update_config(restore_outstanding=None, outstanding_also_missing=[])
+        return await self._view(name, status)
+
+    async def policy(self, name: str) -> PolicyView:
+        """What the user decided for an instance, and what holds for it."""
+        await self._status(name)
+        return view_policy(self._world.settings, name, self._policy_of(name))
+
+    async def set_policy(self, name: str, body: PolicyBody, expect: Callable[[PolicyView], None]) -> PolicyView:
+        """Replace the whole policy between two jobs; ``expect`` sees it as it is and may refuse by raising."""
+        await self._status(name)
+        await self._refuse_active(name)
+        # From here on nothing is awaited: nobody writes between the look and the change.
+        directory, settings = self._directory(name), self._world.settings
+        expect(view_policy(settings, name, self._policy_of(name)))
+        config = directory.load_config() or new_record(cluster_uid=None)
+        changed = config.model_copy(update={"policy": replaced(config.policy, body)})
+        refuse_contradictions(settings, changed)
+        directory.save_config(changed)
+        self._reconciler.settle(name)
+        return view_policy(settings, name, changed.policy)
+
+    def _policy_of(self, name: str) -> Policy:
+        config = self._directory(name).load_config()
+        return config.policy if config else Policy()
+
+    async def _refuse_active(self, name: str) -> None:
         active = await self._world.store.active_job(name)
         if active is not None:
             raise OperationInProgress(
@@ -247,8 +284,6 @@ class Operations:
                 instance_name=name,
                 job_id=active.id,
             )
-        directory.update_config(restore_outstanding=None, outstanding_also_missing=[])
-        return await self._view(name, status)
 
     async def _submit(self, kind: str, name: str, request: JobOptions) -> Job:
         if request.callback_url is not None:

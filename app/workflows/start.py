@@ -18,7 +18,7 @@ from app.workflows.power import (
     require_running,
     wait_for_api,
 )
-from app.workflows.records import list_other_backups
+from app.workflows.records import list_other_backups, newer_accepted
 from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
 from app.workflows.restoring import restore
@@ -89,6 +89,15 @@ async def bring_back(
     )
 
 
+async def tell_of_accepted(session: InstanceSession, journal: Journal, chosen: str) -> None:
+    """A backup that nobody has proven is restored by its name only: so name it."""
+    for name in await newer_accepted(session, chosen):
+        detail = f"backup {name} is newer than {chosen}, but was only accepted, not proven"
+        await journal.warn(
+            "newer-accepted-backup", detail, backup=name, remedy=f"To have that one, restore it with backup_id {name}."
+        )
+
+
 def refuse_missing(session: InstanceSession, restored: RestoreOutcome | None) -> None:
     """A restore that left objects out has failed, whatever Velero says of it."""
     missing = restored.comparison.missing if restored and restored.comparison else []
@@ -109,4 +118,6 @@ async def carry_out(
         return None
     if decision.action == "repair":
         return await repair(decision.backup, wish, session, journal)
+    if decision.action == "restore" and wish.backup_id is None:
+        await journal.step(tell_of_accepted, session, journal, decision.backup)
     return await restore(decision, wish, session, journal)

@@ -44,12 +44,12 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
             raise
         await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
         return await power_off_unprotected(session, journal, error.detail)
-    whole = backup.scope.full
-    stopped_with = backup.ref.name if whole else None
+    flaw = backup.unprotected_because
+    stopped_with = None if flaw else backup.ref.name
     copy = await turn_off(session, journal.with_try(journal.last_try), stopped_with=stopped_with)
     return StopResult(
-        protected=whole,
-        reason="" if whole else "the backup holds only the part of the instance that was asked for",
+        protected=not flaw,
+        reason=flaw,
         backup=backup.ref.name,
         proof=backup.proof,
         changed_since_backup=changed,
@@ -93,7 +93,8 @@ async def prove_within_tries(
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
     """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
-    if session.directory.load_config() is None:
+    config = session.directory.load_config()
+    if config is None or config.cluster_uid is None:
         # So that the next start can tell whether this very cluster came back, or another of its name.
         await journal.bounded(IDENTITY_SECONDS).optional_step(record_identity, session)
     copy = await turn_off(session, journal.with_try(journal.next_try), stopped_with=None)

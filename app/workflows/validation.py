@@ -69,7 +69,7 @@ async def examine_backup(
 async def note_damage(session: InstanceSession, backup: str) -> None:
     """Let a damaged backup be chosen no more by itself. It is not deleted: a part of it may be all there is."""
     record = await session.world.store.backups.find(session.instance, backup)
-    if record is not None and record.status == "proven":
+    if record is not None and record.status in {"proven", "accepted"}:
         record.status = "unproven"
         await session.world.store.backups.save(record)
 

@@ -103,9 +103,7 @@ async def test_broken_json_is_a_problem(client: httpx.AsyncClient, content: byte
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("stop", {"backup": {"validate": "quick"}}, "backup.validate"),
         ("stop", {"backup": {"validate": "restore-test"}}, "backup.validate"),
-        ("stop", {"backup": {"on_partial": "accept"}}, "backup.on_partial"),
     ],
 )
 async def test_fields_not_built_yet_are_refused(

@@ -45,7 +45,7 @@ async def samples(store: JobStore) -> dict[str, float]:
 async def test_an_empty_history_has_figures_too(store: JobStore) -> None:
     """Nothing divides by zero."""
     summary = await Statistics(store).summary()
-    assert (summary.backups, summary.stop_seconds.median) == ({"proven": 0, "failed": 0}, None)
+    assert (summary.backups, summary.stop_seconds.median) == ({"proven": 0, "accepted": 0, "failed": 0}, None)
 
 
 async def test_jobs_are_counted_by_type_and_status(store: JobStore) -> None:
@@ -117,3 +117,16 @@ async def test_the_figures_survive_a_restart(store: JobStore, database: Database
     reopened = Database(f"sqlite:///{tmp_path / 'state.db'}")
     assert await samples(JobStore(reopened, "here")) == before
     await reopened.close()
+
+
+async def test_an_accepted_backup_is_none_that_was_proven(store: JobStore) -> None:
+    """Still so when it is deleted: its proof says what it was."""
+    for name, status in (("one", "accepted"), ("two", "deleted")):
+        record = BackupRecord(
+            host=store.host, instance="demo", name=name, instance_id="i", scope="full", status=status, created_at=now(),
+            proof={"verdict": "accepted"},
+        )  # fmt: skip
+        await store.backups.save(record)
+    found = await samples(store)
+    assert found["kecs_state_backup_total{result=accepted}"] == 2
+    assert found["kecs_state_backup_total{result=proven}"] == 0

@@ -13,7 +13,7 @@ from app.kubernetes.resources import CONFIG_MAPS
 from app.proof.examine import rehashed
 from app.proof.index import INDEX_FILE
 from app.proof.models import Proof
-from app.proof.prove import prove_backup
+from app.proof.prove import look_at_backup, prove_backup
 from app.storage import layout
 from app.storage.s3 import S3Store
 from tests.proof.archives import an_archive
@@ -256,3 +256,28 @@ async def test_what_was_changed_since_the_proof_is_found(shop: Shop, data: bytes
     findings = (await rehashed(proof, shop.store)).findings
     assert [finding.code for finding in findings] == [code]
     assert key in findings[0].detail
+
+
+async def test_a_partial_failure_is_accepted_with_what_it_lacks(shop: Shop) -> None:
+    """Where the user said so: everything else is read and held against the inventory as ever."""
+    objects = await shop.objects()
+    content = good_backup([each for each in objects if each["metadata"]["name"] != "two"])
+    content[layout.metadata_key(NAME)] = backup_document(phase="PartiallyFailed")
+    content[layout.results_key(NAME)] = errors(cluster=["configmaps two: refused"])
+    proof = await prove(shop, content, accept_partial=True)
+    assert (proof.verdict, codes(proof)) == ("accepted", {"phase", "results", "absent"})
+    assert (await prove(shop, content)).verdict == "failed"
+    content[layout.contents_key(NAME)] = b"cut off"
+    assert (await prove(shop, content, accept_partial=True)).verdict == "failed"
+
+
+@pytest.mark.parametrize(("spoil", "code"), [(layout.contents_key(NAME), "missing"), (None, "identity")])
+async def test_a_quick_look_accepts_at_best(shop: Shop, spoil: str | None, code: str) -> None:
+    """Nothing is read but the bucket's own Backup; an archive that is empty, or another's, is seen all the same."""
+    await upload(shop.store, good_backup(await shop.objects()))
+    proof = await look_at_backup(shop.request(), shop.store)
+    assert (proof.verdict, proof.level, proof.objects, proof.findings) == ("accepted", "quick", [], [])
+    if spoil is not None:
+        await shop.store.put(spoil, b"")
+    proof = await look_at_backup(shop.request(backup_uid=UID if spoil else "another"), shop.store)
+    assert (proof.verdict, codes(proof)) == ("failed", {code})

@@ -1,10 +1,12 @@
 """The verdict as a table: what is in the archive, what was listed, what lives now."""
 
+from typing import Any
+
 import pytest
 
 from app.proof.archive import Archive, ArchivedObject
 from app.proof.models import Finding, Inventory, InventoryItem, ObjectKey
-from app.proof.verdict import judge, suspects
+from app.proof.verdict import judge, suspects, verdict_of
 from tests.proof.archives import NOW
 
 KEY = ObjectKey(resource="deployments.apps", namespace="shop", name="web")
@@ -61,3 +63,27 @@ def test_what_only_the_archive_has_is_no_matter() -> None:
     archive = Archive()
     archive.items[KEY] = ArchivedObject("u", "1", controller="", not_restorable="")
     assert suspects(Inventory(taken_at=NOW, items=[]), archive) == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "level", "accept_partial", "verdict"),
+    [
+        ([], "deep", False, "proven"),
+        ([], "deep", True, "proven"),
+        ([], "quick", False, "accepted"),
+        (["phase"], "deep", False, "failed"),
+        (["phase"], "quick", False, "failed"),
+        (["phase"], "quick", True, "accepted"),
+        (["phase", "results", "absent", "volumes"], "deep", True, "accepted"),
+        (["absent"], "deep", True, "failed"),
+        (["phase", "contents"], "deep", True, "failed"),
+        (["phase", "canary"], "deep", True, "failed"),
+        (["phase", "identity"], "quick", True, "failed"),
+    ],
+)
+def test_only_what_a_partial_failure_explains_is_ever_accepted(
+    codes: list[Any], level: Any, accept_partial: bool, verdict: str
+) -> None:
+    """A quick look proves nothing; damage, and what is missing though Velero calls it complete, is never accepted."""
+    findings = [Finding(code=code, detail="") for code in codes]
+    assert verdict_of(findings, level=level, accept_partial=accept_partial) == verdict

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import NotSupported
-from app.host.config import Policy
+from app.host.config import ExternalRecord, Policy
 from app.settings import Settings, StackSettings
+from app.workflows.encryption import refuse_outside
 from app.workflows.policies import decide, refuse_in_sandbox
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
@@ -29,6 +30,14 @@ def test_a_policy_that_asks_the_sandbox_for_it_is_refused() -> None:
     with pytest.raises(NotSupported, match="SeaweedFS"):
         refuse_in_sandbox(sandbox, decide(sandbox, policy).rules)
     refuse_in_sandbox(Settings(driver="k3d"), decide(sandbox, policy).rules)
+
+
+def test_a_store_that_others_run_is_not_encrypted_from_here() -> None:
+    """Neither used nor moved to while the rules ask for it: it would only seem to be."""
+    place = ExternalRecord(endpoint="https://s3.example.com", bucket="backups", prefix="shop")
+    with pytest.raises(NotSupported, match=r"s3\.example\.com/backups/shop"):
+        refuse_outside(decide(Settings(stack=AT_REST), Policy()).rules, place)
+    refuse_outside(decide(Settings(), Policy()).rules, place)
 
 
 def lose_key(product: Product) -> None:

@@ -95,6 +95,7 @@ async def test_a_place_of_another_instance_is_not_taken(product: Product, store:
     assert (await store.keys(), product.state()) == (before, "running")
 
 
+@pytest.mark.timeout(180)
 async def test_a_move_to_no_store_or_to_one_of_no_use_changes_nothing(tmp_path: Path, store: ExternalStore) -> None:
     """No store configured; then one whose bucket is missing, that the cluster cannot reach, or that is silent."""
     async with sandbox_product(tmp_path / "home", WORKFLOW__RETRY_TIMEOUT_SECONDS="0.5") as product:

@@ -1,12 +1,19 @@
 """The request, else the instance's policy, else the setting: field by field, and nothing in any other way."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from app.clusters.sandbox import SandboxClusters
 from app.host.config import Policy
 from app.settings import Settings, WorkflowSettings
+from app.workflows.identity import new_record
 from app.workflows.policies import Rules, decide
+from app.workflows.world import InstanceSession, World
+
+if TYPE_CHECKING:
+    from app.jobs.repository import JobStore
 
 #: Every field with a value that is not the setting's.
 SAID: dict[str, Any] = {
@@ -55,3 +62,13 @@ def test_a_setting_decides_where_nobody_else_says_anything() -> None:
     decided = decide(settings, Policy())
     assert (decided.rules.keep_last, decided.rules.use_velero_backup) == (7, False)
     assert decided.sources["use_velero_backup"] == "setting"
+
+
+def test_the_stack_of_an_instance_is_as_its_policy_says(tmp_path: Path) -> None:
+    """What the stack does with it is tested with the stack."""
+    settings = Settings(home=tmp_path)
+    session = InstanceSession(World(settings, SandboxClusters(tmp_path), cast("JobStore", None)), "demo")
+    assert session.stack.mode == "on-demand"
+    record = new_record(cluster_uid="u")
+    session.directory.save_config(record.model_copy(update={"policy": Policy(stack="resident")}))
+    assert (session.stack.mode, session.settings.stack.mode) == ("resident", "on-demand")
