@@ -1,7 +1,8 @@
 """Doing things side by side where the first failure ends the others and is raised by itself."""
 
 import asyncio
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -37,3 +38,26 @@ async def while_watching(work: Coroutine[Any, Any, T], watcher: Coroutine[Any, A
         for task in (working, watching):
             task.cancel()
         await asyncio.gather(working, watching, return_exceptions=True)
+
+
+class WorkStopped(Exception):
+    """Raised inside a thread whose work nobody waits for any more."""
+
+
+async def in_thread_until_cancelled(work: Callable[[Callable[[], None]], T]) -> T:
+    """The result of ``work`` from a thread; it is given a function to call now and then, which ends it by raising.
+
+    A thread cannot be ended from outside: without this, copying would go on behind a job that has ended.
+    """
+    stop = threading.Event()
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise WorkStopped
+
+    working = asyncio.ensure_future(asyncio.to_thread(work, go_on))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        stop.set()
+        await asyncio.wait({working})

@@ -212,3 +212,11 @@ class TooManyAttempts(ServiceError):
 
 class ShuttingDown(TemporaryError):
     code, status, title = "shutting-down", 503, "The service is shutting down"
+
+
+class MigrationIncomplete(ServiceError):
+    code, status, title = "migration-incomplete", 409, "A backup does not hold all that KECS tells of"
+
+
+class NotMigrated(ServiceError):
+    code, status, title = "not-migrated", 409, "The instance was not migrated"

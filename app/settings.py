@@ -161,6 +161,12 @@ class WorkflowSettings(BaseModel):
     prune_timeout_seconds: float = 15
     keep_last: int = 5
     """Proven full backups kept per instance."""
+    keep_state_copies: int = Field(default=5, ge=0)
+    """Copies of KECS's own store kept per instance; 0 makes none and puts none back."""
+    state_copy_timeout_seconds: float = 120
+    """How long copying that store, or putting it back, may hold a stop or a start up."""
+    fallback_timeout_seconds: float = 60
+    """How long a start waits for KECS's own restoration, which gives itself 30."""
     validate_level: Literal["deep", "quick"] = "deep"
     """How a backup is checked: ``quick`` only looks at names and sizes, and such a backup is never ``proven``."""
     on_partial: Literal["fail", "accept"] = "fail"

@@ -1,4 +1,4 @@
-"""Own time in a stop, how fast service and sandbox are there, the sandbox's API, what callers wait for, k3d's power.
+"""Own time in a stop, how fast service and sandbox are there, the sandbox's API, callers, migration, k3d's power.
 
 Writes ``var/bench/summary.json``.
 
@@ -25,6 +25,7 @@ from bench.callers import measure_callers
 from bench.figures import own_seconds, step_seconds
 from bench.k3d import measure_power
 from bench.measure import Measure
+from bench.migration import measure_migration
 from bench.sandbox_api import measure_api
 from tests.service import running_service
 
@@ -46,6 +47,8 @@ async def main() -> int:
     measures += await measure_api(STATE / "api")
     console.print("Keeping callers waiting ...")
     measures += await measure_callers(STATE / "callers")
+    console.print("Reporting on a large instance, and copying a large store ...")
+    measures += await measure_migration(STATE / "migration")
     console.print("Powering a k3d off and on at its recorded pace ...")
     (STATE / "k3d").mkdir()
     measures += await measure_power(STATE / "k3d")

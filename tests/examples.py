@@ -75,6 +75,8 @@ async def walk(product: Product) -> dict[str, dict[str, Any]]:
     await run("POST /instances/{name}/move-storage", {"to": "internal"})
     await run("POST /instances/{name}/backups/{backup_id}/validate", {"level": "quick"}, backup_id=backup)
     await run("POST /instances/{name}/restores", {"restore": {"namespaces": ["internal"]}})
+    await run("POST /instances/{name}/migration", {"accept_missing": False})
+    await send("GET /instances/{name}/migration")
     await run("POST /instances/{name}/rebuild", {"labels": {"by": "me"}})
     await run("POST /instances/{name}/stack/wake")
     await run("POST /instances/{name}/stack/sleep")

@@ -13,17 +13,23 @@ from app.errors import (
     BackupNotFound,
     ExternalStoreNotConfigured,
     InstanceNotRunning,
+    InsufficientStorage,
     NoRestoreOutstanding,
     OperationInProgress,
     RestoreOutstanding,
+    StepTimeout,
     VeleroBackupRequired,
 )
+from app.host.ecs_state import DuckdbNotInstalled, StateStoreUnreadable
 from app.host.files import HostDirectoryError
+from app.host.kecs_store import StateStoreInUse
+from app.workflows.migration import MigrationView
 from app.workflows.requests import (
     AcceptRequest,
     BackupRequest,
     InstanceView,
     JobOptions,
+    MigrateRequest,
     MoveStorageRequest,
     PreflightView,
     RestoreRequest,
@@ -32,6 +38,7 @@ from app.workflows.requests import (
 )
 
 router = APIRouter(tags=["instances"])
+_READING = (DuckdbNotInstalled, InsufficientStorage, StepTimeout, HostDirectoryError)
 
 
 @router.get("/instances", responses=declared(*UNREADABLE))
@@ -109,6 +116,26 @@ async def accept_outstanding_restore(
 ) -> InstanceView:
     """Give an outstanding restore up: go on with the instance as it is."""
     return await services.operations.accept_outstanding(name, body)
+
+
+@router.get(
+    "/instances/{name}/migration", responses=declared(*ANY_INSTANCE, StateStoreInUse, StateStoreUnreadable, *_READING)
+)
+async def get_migration(name: str, services: Running) -> MigrationView:
+    """Every ECS cluster, service and running task that KECS tells of, against the newest proven backup.
+
+    KECS's DuckDB store is read from a copy, in a process of its own. Where it cannot be read, the running cluster's
+    own view stands in for it. Changes nothing, wakes nothing.
+    """
+    return await services.operations.migration(name)
+
+
+@router.post("/instances/{name}/migration", **operation_with_body(RestoreOutstanding, InstanceNotRunning))
+async def migrate_instance(
+    name: str, answer: Accepted, body: Annotated[MigrateRequest, Body(default_factory=MigrateRequest)]
+) -> JobView:
+    """Leave KECS's own restoration behind: report, back up and prove, then switch the instance's policy. Or go back."""
+    return await answer.to(lambda operations: operations.submit_migrate(name, body))
 
 
 @router.post("/instances/{name}/rebuild", **operation_with_body(InstanceNotRunning))

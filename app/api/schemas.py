@@ -20,6 +20,7 @@ JobType = Literal[
     "validate",
     "rebuild",
     "delete-backup",
+    "migrate",
     "move-storage",
     "stack-wake",
     "stack-sleep",

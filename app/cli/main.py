@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backups, events, looking, operations, policies, service
+from app.cli import backups, events, looking, migrating, operations, policies, service
 from app.cli.completing import PROGRAM, answer_shell, completion
 from app.cli.errors import CommandError, Exit
 from app.cli.images import images_app
@@ -31,6 +31,7 @@ for command in (
     operations.start,
     operations.backup,
     operations.restore,
+    migrating.migrate,
     looking.status,
     looking.preflight,
     looking.doctor,

@@ -48,7 +48,8 @@ def print_job_end(job: Document) -> None:
     """How a job ended, its proof, and what the user should know."""
     took = seconds_between(job["created_at"], job["finished_at"])
     typer.echo(f"{job['type']} {job['instance_name']}: {job['status']}" + (f" in {took:.1f} s" if took else ""))
-    for line in _result_lines(job, job["result"] or {}):
+    result = job["result"] or {}
+    for line in _move_lines(result) if result.get("target") else _result_lines(job, result):
         typer.echo(f"  {line}")
     for warning in job["warnings"]:
         typer.echo(f"  ! {warning['code']}: {warning['detail']}")
@@ -67,10 +68,9 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
         yield from proof_lines(result["proof"], job["finished_at"])
     if result.get("s3_url"):
         yield f"MinIO        {result['s3_url']} on this machine, until the stack sleeps; the Velero CLI uses it"
-    if result.get("target"):
-        yield from _move_lines(result)
-    if result.get("restored"):
-        yield from _restored_lines(result["restored"])
+    for part, lines in _PARTS.items():
+        if result.get(part):
+            yield from lines(result[part])
     if result.get("restore_outstanding"):
         yield f"OUTSTANDING  the restore of {result['restore_outstanding']} is still due"
     yield from _result_lists(result)
@@ -78,17 +78,17 @@ def _result_lines(job: Document, result: Document) -> Iterator[str]:
 
 def _result_lists(result: Document) -> Iterator[str]:
     changes = [f"{change['object']} ({change['change']})" for change in result.get("changed_since_backup", [])]
-    yield from _listed("changed since the backup", changes)
+    yield from listed("changed since the backup", changes)
     left_out = [f"{entry['kind']} {entry['name']}: {entry['reason']}" for entry in result.get("not_saved", [])]
-    yield from _listed("not saved", left_out)
+    yield from listed("not saved", left_out)
     for fate in ("pruned", "proven", "accepted", "unproven", "gone"):
-        yield from _listed(fate, result.get(fate, []))
+        yield from listed(fate, result.get(fate, []))
 
 
 def _move_lines(result: Document) -> Iterator[str]:
     yield f"backups lie  in {result['target']}"
-    yield from _listed("moved", result["moved"])
-    yield from _listed("left behind, not proven", result["left_behind"])
+    yield from listed("moved", result["moved"])
+    yield from listed("left behind, not proven", result["left_behind"])
     if result["note"]:
         yield f"note         {result['note']}"
 
@@ -121,6 +121,18 @@ def proof_lines(proof: Document, seen_at: str | None) -> Iterator[str]:
         yield f"             sha256 {digest[:16]}…  {name}"
 
 
+def _kecs_lines(restored: Document) -> Iterator[str]:
+    count, seconds = len(restored["brought_back"]), restored["seconds"]
+    yield f"by KECS      {count} brought back by its own restoration in {seconds:.1f} s"
+    yield from listed("MISSING", restored["missing"])
+
+
+def _checked_lines(checked: Document) -> Iterator[str]:
+    yield f"KECS tells   of {checked['covered'] + len(checked['missing'])}; {checked['covered']} are in the backup"
+    yield from listed("NOT IN THE BACKUP", checked["missing"])
+    yield from listed("only in the backup", checked["extra"])
+
+
 def _restored_lines(restored: Document) -> Iterator[str]:
     comparison = restored["comparison"]
     if comparison is None:
@@ -128,15 +140,15 @@ def _restored_lines(restored: Document) -> Iterator[str]:
     else:
         yield from _compared_lines(restored, comparison)
     back = [each for each in restored.get("volumes", []) if each["outcome"] == "restored"]
-    yield from _listed(
+    yield from listed(
         "volumes with their data", [f"{each['namespace']}/{each['pod']}:{each['volume']}" for each in back]
     )
-    yield from _listed("tasks to run again", restored.get("rerun_tasks", []))
-    yield from _listed("tasks not run again", restored.get("tasks_not_run", []))
-    yield from _listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))
-    yield from _listed("overwritten", restored.get("overwritten", []))
-    yield from _listed("workloads not ready", restored.get("workloads_not_ready", []))
-    yield from _listed("webhooks left out", restored.get("webhooks_left_out", []))
+    yield from listed("tasks to run again", restored.get("rerun_tasks", []))
+    yield from listed("tasks not run again", restored.get("tasks_not_run", []))
+    yield from listed("duplicates by KECS of tasks that are back", restored.get("duplicate_tasks", []))
+    yield from listed("overwritten", restored.get("overwritten", []))
+    yield from listed("workloads not ready", restored.get("workloads_not_ready", []))
+    yield from listed("webhooks left out", restored.get("webhooks_left_out", []))
 
 
 def _compared_lines(restored: Document, comparison: Document) -> Iterator[str]:
@@ -145,11 +157,12 @@ def _compared_lines(restored: Document, comparison: Document) -> Iterator[str]:
         f"missing {len(comparison['missing'])}, differing {len(comparison['differing'])}, "
         f"not restorable {len(comparison['not_restorable'])}"
     )
-    yield from _listed("MISSING", comparison["missing"])
-    yield from _listed("differing", [entry["object"] for entry in comparison["differing"]])
+    yield from listed("MISSING", comparison["missing"])
+    yield from listed("differing", [entry["object"] for entry in comparison["differing"]])
 
 
-def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+def listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+    """A heading with the number of entries, and the first of them; nothing where there is none."""
     if not entries:
         return
     yield f"{title} ({len(entries)}):"
@@ -157,3 +170,6 @@ def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
         yield f"  {entry}"
     if len(entries) > MOST_LISTED:
         yield f"  … and {len(entries) - MOST_LISTED} more (--json shows all)"
+
+
+_PARTS = {"restored": _restored_lines, "kecs_restored": _kecs_lines, "checked": _checked_lines}

@@ -48,6 +48,15 @@ class Policy(BaseModel):
     )
 
 
+class MigrationRecord(BaseModel):
+    """That this instance left KECS's own restoration behind, and what its policy said before: the way back."""
+
+    at: datetime
+    backup: str
+    previous: bool | None
+    """``policy.use_velero_backup`` as it was."""
+
+
 class StorageRecord(BaseModel):
     """Where MinIO's data lies: the path a pod on the node sees, and the same directory on the host."""
 
@@ -105,6 +114,7 @@ class InstanceConfig(BaseModel):
     encryption: EncryptionRecord | None = None
     """Set once anything was encrypted; from then on the store cannot do without that key."""
     policy: Policy = Policy()
+    migration: MigrationRecord | None = None
 
     def powered_by_nobody_since(self, off_epoch: str | None) -> bool:
         """Whether this is the ``off_epoch`` of our last power-off; a driver that cannot tell gives no proof of it."""

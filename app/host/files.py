@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from app.errors import InsufficientStorage, ServiceError
 
@@ -32,7 +33,7 @@ def make_private_directory(path: Path, *, below: Path | None = None) -> None:
     Raises ``HostDirectoryError`` for a link or a file in the place of the directory, or of one between it and
     ``below``; without ``below`` only the directory itself must be no link.
     """
-    with _explained(path):
+    with explained(path):
         if below is None:
             below = path.parent
         _make_missing(below)
@@ -46,13 +47,10 @@ def write_private(path: Path, content: bytes, *, below: Path | None = None) -> N
     the old content stays in both cases.
     """
     temporary = f".{path.name}.{secrets.token_hex(6)}"
-    with _explained(path), _parent(path, below) as parent:
+    with explained(path), _parent(path, below) as parent:
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as file:
+            with create_plain(path.with_name(temporary), below=below) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             os.replace(temporary, path.name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -63,22 +61,40 @@ def write_private(path: Path, content: bytes, *, below: Path | None = None) -> N
 
 def read_private(path: Path, *, below: Path | None = None) -> bytes | None:
     """The content of a file of ours, or None if there is none; anything but a plain file is refused."""
-    with _explained(path):
+    with explained(path):
         try:
-            with _parent(path, below) as parent:
-                # Not blocking: a named pipe put there must not hold the service up.
-                descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+            with open_plain(path, below=below) as file:
+                return file.read()
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise HostDirectoryError(f"{path} is not a file", remedy="Move it away.")
-            return file.read()
+
+
+@contextmanager
+def open_plain(path: Path, *, below: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to read, reached without links; raises ``HostDirectoryError`` for anything but a plain file."""
+    with _parent(path, below) as parent:
+        # Not blocking: a named pipe put there must not hold the service up.
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise HostDirectoryError(f"{path} is not a file", remedy="Move it away.")
+        yield file
+
+
+@contextmanager
+def create_plain(path: Path, *, below: Path | None = None, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A new file to write, durable at the end; raises ``FileExistsError`` where something stands already."""
+    with _parent(path, below) as parent:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(path.name, flags, mode, dir_fd=parent), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def is_directory(path: Path, *, below: Path) -> bool:
     """Whether there is a directory, reached without links; raises ``HostDirectoryError`` if a link stands there."""
-    with _explained(path):
+    with explained(path):
         try:
             os.close(_open_directory(below, path.relative_to(below)))
         except FileNotFoundError:
@@ -88,11 +104,20 @@ def is_directory(path: Path, *, below: Path) -> bool:
 
 def free_bytes(path: Path) -> int:
     """Space a user may still fill on the disk below the nearest existing parent of ``path``."""
-    with _explained(path):
+    with explained(path):
         while not path.exists():
             path = path.parent
         figures = os.statvfs(path)
     return figures.f_bavail * figures.f_frsize
+
+
+def sync_directory(path: Path) -> None:
+    """Make what was named or renamed in a directory durable."""
+    descriptor = os.open(path, _DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_missing(path: Path) -> None:
@@ -128,7 +153,7 @@ def _open_directory(root: Path, relative: Path, *, make: bool = False) -> int:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turns the system's errors into ours, with what to do."""
     try:
         yield

@@ -1,15 +1,14 @@
 """What KECS deploys into a cluster it has made, by plain creates that fail on what is there already."""
 
 import asyncio
-import json
 from pathlib import Path
 
 from app.sandbox.apiclient import KubernetesApi
+from app.sandbox.kecs_store import STORE, write_store
 from app.sandbox.objects import Object
 
 NAMESPACE = "kecs-system"
 KECS_IMAGE = "ghcr.io/nandemo-ya/kecs:sandbox"
-STORE = "kecs-standin.json"
 READY_SECONDS = 20.0
 MANAGED = {"app.kubernetes.io/managed-by": "kecs"}
 
@@ -18,7 +17,7 @@ async def deploy_components(directory: Path, data: Path) -> None:
     """kecs-system as ``kecs start`` makes it, until kecs-server is ready; with an empty store if there is none."""
     store = data / STORE
     if not store.exists():
-        store.write_text(json.dumps({"services": [], "tasks": []}))
+        await asyncio.to_thread(write_store, store, {})
     async with KubernetesApi.from_kubeconfig(directory / "kubeconfig") as api:
         for manifest in component_manifests(data):
             await create(api, manifest)

@@ -1,12 +1,13 @@
 """An instance as its user would have it after some weeks of work: about a hundred objects of every kind KECS makes."""
 
+import asyncio
 import base64
-import json
 import uuid
 from pathlib import Path
 
 from app.sandbox.apiclient import KubernetesApi
-from app.sandbox.components import NAMESPACE, STORE, create
+from app.sandbox.components import NAMESPACE, create
+from app.sandbox.kecs_store import STORE, Rows, cluster_row, definition_row, service_row, task_row, write_store
 from app.sandbox.objects import Object
 from app.sandbox.supervisor import cluster_directory, host_directory
 
@@ -22,7 +23,7 @@ async def seed(state_dir: Path, name: str) -> int:
     async with KubernetesApi.from_kubeconfig(cluster_directory(state_dir, name) / "kubeconfig") as api:
         for manifest in manifests:
             await create(api, manifest)
-    (host_directory(state_dir, name) / STORE).write_text(json.dumps(kecs_store(manifests)))
+    await asyncio.to_thread(write_store, host_directory(state_dir, name) / STORE, kecs_store(manifests))
     return len(manifests)
 
 
@@ -49,30 +50,22 @@ def seed_manifests() -> list[Object]:
     return manifests
 
 
-def kecs_store(manifests: list[Object]) -> Object:
+def kecs_store(manifests: list[Object]) -> Rows:
     """What KECS would have in its database about these objects."""
-    services = [
-        {
-            "name": manifest["metadata"]["name"],
-            "namespace": manifest["metadata"]["namespace"],
-            "labels": manifest["metadata"]["labels"],
-            "replicas": manifest["spec"]["replicas"],
-            "image": manifest["spec"]["template"]["spec"]["containers"][0]["image"],
-        }
-        for manifest in manifests
-        if manifest["kind"] == "Deployment" and manifest["metadata"]["namespace"] != NAMESPACE
-    ]
-    tasks = [
-        {
-            "id": manifest["metadata"]["name"],
-            "cluster": manifest["metadata"]["labels"]["kecs.dev/cluster"],
-            "image": manifest["spec"]["containers"][0]["image"],
-            "last_status": "RUNNING",
-        }
-        for manifest in manifests
-        if manifest["kind"] == "Pod" and "kecs.dev/task-id" in manifest["metadata"]["labels"]
-    ]
-    return {"services": services, "tasks": tasks}
+    rows: Rows = {"clusters": [cluster_row(cluster, REGION) for cluster in CLUSTERS]}
+    definitions: dict[str, str] = {}
+    for manifest in manifests:
+        labels = manifest["metadata"].get("labels") or {}
+        name, cluster = manifest["metadata"]["name"], labels.get("kecs.dev/cluster", "")
+        if manifest["kind"] == "Deployment" and cluster:
+            definitions[name] = manifest["spec"]["template"]["spec"]["containers"][0]["image"]
+            count = manifest["spec"]["replicas"]
+            rows.setdefault("services", []).append(service_row(name, cluster, REGION, family=name, count=count))
+        elif manifest["kind"] == "Pod" and "kecs.dev/task-id" in labels:
+            family = labels["kecs.dev/task-family"]
+            definitions[family] = manifest["spec"]["containers"][0]["image"]
+            rows.setdefault("tasks", []).append(task_row(name, cluster, REGION, family=family))
+    return rows | {"task_definitions": [definition_row(each, REGION, image) for each, image in definitions.items()]}
 
 
 def _cluster(cluster: str, services: tuple[str, ...]) -> list[Object]:

@@ -10,7 +10,9 @@ from uuid6 import uuid7
 
 from app.errors import RestoreOutstanding
 from app.host.config import InstanceConfig
+from app.ports import PowerState
 from app.workflows.outcomes import Decision, Identity, PowerReading
+from app.workflows.power import read_power
 from app.workflows.requests import RestoreOptions
 from app.workflows.world import InstanceSession
 
@@ -66,6 +68,17 @@ def record_new_instance(session: InstanceSession, uid: str) -> Identity:
     config = new_record(cluster_uid=uid)
     session.directory.save_config(config)
     return Identity(cluster_uid=uid, instance_id=config.instance_id, new_record=True)
+
+
+async def record_identity(session: InstanceSession) -> None:
+    """Record which cluster this is, if it runs and that was never done; a policy may have been set before."""
+    if (await read_power(session)).state is not PowerState.RUNNING:
+        return
+    uid = await (await session.kube()).cluster_uid()
+    if session.directory.load_config() is None:
+        record_new_instance(session, uid)
+    else:
+        session.directory.update_config(cluster_uid=uid)
 
 
 def new_record(*, cluster_uid: str | None) -> InstanceConfig:

@@ -150,6 +150,7 @@ class StopResult(Outcome):
     not_saved: list[NotSaved] = []
     volumes: list[PodVolume] = Field(default=[], description="Every volume of running pods and what became of it.")
     pruned: list[str] = []
+    state_copy: str | None = Field(default=None, description="The copy of KECS's own store that was made, or stands.")
     power_off: str | None = None
     reason: str = ""
 
@@ -252,6 +253,18 @@ class RestoreOutcome(Outcome):
     seconds: float = 0
 
 
+class KecsRestoration(Outcome):
+    """What KECS's own restoration brought back, where no backup could."""
+
+    told_by: Literal["duckdb", "cluster"]
+    """``duckdb``: held against a copy of KECS's store. ``cluster``: none can be read; this is only what is there."""
+    state_copy: str | None = None
+    server_restarted: bool = Field(description="kecs-server ran without its store, so it was restarted with it.")
+    brought_back: list[str]
+    missing: list[str]
+    seconds: float
+
+
 class StartResult(Outcome):
     """How a start or a restore ended. ``restored`` is None when nothing had to come back."""
 
@@ -260,5 +273,6 @@ class StartResult(Outcome):
     reason: str
     backup: str | None = None
     restored: RestoreOutcome | None = None
+    kecs_restored: KecsRestoration | None = None
     restore_outstanding: str | None = None
     other_backups: list[str] = []

@@ -209,6 +209,17 @@ class RestoreRequest(JobOptions):
     restore: RestoreOptions = RestoreOptions(mode="always")
 
 
+class MigrateRequest(JobOptions):
+    """Body of ``POST /instances/{name}/migration``."""
+
+    accept_missing: bool = Field(
+        default=False, description="Switch even if KECS tells of something that the new backup does not hold."
+    )
+    back: bool = Field(
+        default=False, description="The way back: the policy becomes what it was. No backup is made or deleted."
+    )
+
+
 class MoveStorageRequest(JobOptions):
     """Body of ``POST /instances/{name}/move-storage``."""
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from app.jobs.journal import Journal
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.deleting import delete_one_backup
+from app.workflows.migrating import migrate_instance
 from app.workflows.moving import move_storage
 from app.workflows.outcomes import BackupResult
 from app.workflows.power import read_power, require_running
@@ -16,6 +17,7 @@ from app.workflows.requests import (
     BackupRequest,
     DeleteBackupJob,
     JobOptions,
+    MigrateRequest,
     MoveStorageRequest,
     RestoreRequest,
     StartRequest,
@@ -84,6 +86,7 @@ def runners(world: World) -> Mapping[str, Runner]:
         "validate": runner(ValidateJob, validate_backup),
         "rebuild": runner(JobOptions, rebuild_history),
         "delete-backup": runner(DeleteBackupJob, delete_one_backup),
+        "migrate": runner(MigrateRequest, migrate_instance),
         "move-storage": runner(MoveStorageRequest, move_storage),
         "stack-wake": wake,
         "stack-sleep": sleep,

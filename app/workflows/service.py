@@ -34,6 +34,7 @@ from app.workflows.contradictions import refuse_contradictions
 from app.workflows.deleting import backup_not_found, refuse_needed
 from app.workflows.diagnosis import diagnose
 from app.workflows.identity import new_record, outstanding_error
+from app.workflows.migration import MigrationView, report_migration
 from app.workflows.moving import not_configured
 from app.workflows.policies import PolicyBody, PolicyView, replaced, view_policy
 from app.workflows.preflight import look_before_stop
@@ -45,6 +46,7 @@ from app.workflows.requests import (
     InstanceDiagnosis,
     InstanceView,
     JobOptions,
+    MigrateRequest,
     MoveStorageRequest,
     OutstandingView,
     PreflightView,
@@ -166,6 +168,20 @@ class Operations:
         self._require_running(name, status)
         return await self._submit("delete-backup", name, request)
 
+    async def migration(self, name: str) -> MigrationView:
+        """What KECS tells of against the newest proven backup; changes nothing and wakes nothing."""
+        status = await self._status(name)
+        async with InstanceSession(self._world, name) as session:
+            return await report_migration(session, status.state)
+
+    async def submit_migrate(self, name: str, request: MigrateRequest) -> Job:
+        """Accept leaving KECS's own restoration behind, or going back to it."""
+        status = await self._present(name)
+        if not request.back:
+            self._require_running(name, status)
+            self._refuse_outstanding(name)
+        return await self._submit("migrate", name, request)
+
     async def submit_move(self, name: str, request: MoveStorageRequest) -> Job:
         """Accept moving the backups into another store, if the settings lead to both."""
         status = await self._present(name)
@@ -209,6 +225,7 @@ class Operations:
             "validate": (ValidateJob, self.submit_validate),
             "rebuild": (JobOptions, self.submit_rebuild),
             "delete-backup": (DeleteBackupJob, self.submit_delete),
+            "migrate": (MigrateRequest, self.submit_migrate),
             "move-storage": (MoveStorageRequest, self.submit_move),
         }
         parse, submit = again[job.type]

@@ -6,6 +6,7 @@ from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.checking import MOST_LISTED
 from app.workflows.encryption import refuse_lost_key
+from app.workflows.fallback import fall_back
 from app.workflows.identity import identify_and_decide, note_restore_pending
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
 from app.workflows.power import (
@@ -22,6 +23,7 @@ from app.workflows.repairing import repair
 from app.workflows.requests import RestoreOptions, RestoreRequest, StartRequest
 from app.workflows.restoring import restore
 from app.workflows.rollout import choose_for_start
+from app.workflows.state_copies import bounded_copying, ready_state
 from app.workflows.world import InstanceSession
 
 
@@ -34,6 +36,7 @@ async def start_instance(request: StartRequest, session: InstanceSession, journa
     if (await choose_for_start(session, request)).mode != "never":
         refuse_lost_key(session)
     await journal.step(note_restore_pending, session, before)
+    await bounded_copying(session, journal).optional_step(ready_state, session, journal)
     async with powering_on(session) as starting:
         await journal.step(power_on, session, starting)
         result = await use(request, session, journal, was_running=False)
@@ -69,6 +72,7 @@ async def bring_back(
         if wish.required:
             raise
         await journal.warn("restore-failed", error.detail, cause=error.code, remedy=error.remedy, **error.extras)
+    kecs = await fall_back(decision, session, journal) if restored is None else None
     others = []
     if decision.action in {"record", "nothing-to-restore"}:
         others = await journal.step(list_other_backups, session)
@@ -79,6 +83,7 @@ async def bring_back(
         reason=decision.reason,
         backup=restored.backup if restored else decision.backup,
         restored=restored,
+        kecs_restored=kecs,
         restore_outstanding=config.restore_outstanding if config else None,
         other_backups=others,
     )

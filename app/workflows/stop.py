@@ -9,12 +9,17 @@ from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.workflows.backing_up import make_proven_backup
 from app.workflows.changes import list_changes_since_backup
+from app.workflows.identity import record_identity
 from app.workflows.outcomes import ChangedObject, PowerReading, ProvenBackup, StopResult
 from app.workflows.power import power_off, read_power, require_running, verify_off
 from app.workflows.requests import StopRequest
 from app.workflows.rollout import choose_for_stop
 from app.workflows.stack import sleep_stack
+from app.workflows.state_copies import bounded_copying, copy_state
 from app.workflows.world import InstanceSession
+
+#: What a cluster that nothing is known of gets to say who it is, before it is powered off without a backup.
+IDENTITY_SECONDS = 10.0
 
 
 async def stop_instance(request: StopRequest, session: InstanceSession, journal: Journal) -> StopResult:
@@ -40,7 +45,8 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         await journal.warn("unprotected", f"powered off without a proven backup: {error.detail}", cause=error.code)
         return await power_off_unprotected(session, journal, error.detail)
     flaw = backup.unprotected_because
-    await turn_off(session, journal.with_try(journal.last_try), stopped_with=None if flaw else backup.ref.name)
+    stopped_with = None if flaw else backup.ref.name
+    copy = await turn_off(session, journal.with_try(journal.last_try), stopped_with=stopped_with)
     return StopResult(
         protected=not flaw,
         reason=flaw,
@@ -50,6 +56,7 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         not_saved=backup.not_saved,
         volumes=backup.volumes,
         pruned=backup.pruned,
+        state_copy=copy,
         power_off=session.settings.workflow.power_off,
     )
 
@@ -86,8 +93,13 @@ async def prove_within_tries(
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:
     """Power off without a proven backup, because the caller said so; the job says ``protected: false``."""
-    await turn_off(session, journal.with_try(journal.next_try), stopped_with=None)
-    return StopResult(protected=False, power_off=session.settings.workflow.power_off, reason=reason)
+    config = session.directory.load_config()
+    if config is None or config.cluster_uid is None:
+        # So that the next start can tell whether this very cluster came back, or another of its name.
+        await journal.bounded(IDENTITY_SECONDS).optional_step(record_identity, session)
+    copy = await turn_off(session, journal.with_try(journal.next_try), stopped_with=None)
+    power_off = session.settings.workflow.power_off
+    return StopResult(protected=False, state_copy=copy, power_off=power_off, reason=reason)
 
 
 def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
@@ -99,14 +111,15 @@ def already_off(session: InstanceSession, reading: PowerReading) -> StopResult:
     return StopResult(noop=True, protected=backup is not None, backup=backup, reason=reason)
 
 
-async def turn_off(session: InstanceSession, journal: Journal, *, stopped_with: str | None) -> None:
-    """Past the point of no return: off, verified, and what the next start decides by on record.
+async def turn_off(session: InstanceSession, journal: Journal, *, stopped_with: str | None) -> str | None:
+    """Past the point of no return: off, verified, what the next start decides by on record, and KECS's store copied.
 
-    That is the ``off_epoch`` and the backup that holds the whole state, if one does. The journal is a try's own:
-    a power-off that another try recorded was undone since.
+    Gives that copy's name. On record are the ``off_epoch`` and the backup that holds the whole state, if one does. The
+    journal is a try's own: a power-off that another try recorded was undone since.
     """
     await journal.point_of_no_return()
     await journal.step(power_off, session)
     off = await journal.step(verify_off, session)
     if session.directory.load_config() is not None:
         session.directory.update_config(off_epoch=off.off_epoch, stopped_with=stopped_with)
+    return await bounded_copying(session, journal).optional_step(copy_state, session)

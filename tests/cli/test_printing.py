@@ -7,11 +7,13 @@ import pytest
 from pydantic import BaseModel
 
 from app.cli.printing import MOST_LISTED, print_job_end, size
+from app.workflows.migrating import MigrateResult, MigrationCheck
 from app.workflows.moving import MoveResult
 from app.workflows.outcomes import (
     ChangedObject,
     Comparison,
     DifferingObject,
+    KecsRestoration,
     ProofSummary,
     RestoredVolume,
     RestoreOutcome,
@@ -119,3 +121,27 @@ def test_a_move_ends_with_where_the_backups_lie(capsys: pytest.CaptureFixture[st
     assert "backups lie  in https://s3/b/demo" in printed
     for part in ("moved", "one", "left behind, not proven", "two", "not removed"):
         assert part in printed
+
+
+def test_a_state_that_kecs_restored_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, and how much came back."""
+    kecs = KecsRestoration(
+        told_by="duckdb", server_restarted=False, brought_back=["service shop/web"], missing=["task shop/t1"], seconds=2
+    )
+    ended = StartResult(noop=False, action="nothing-to-restore", reason="no backup", kecs_restored=kecs)
+    print_job_end(job(ended, type="start"))
+    printed = capsys.readouterr().out
+    assert "1 brought back by its own restoration" in printed
+    assert "MISSING (1):" in printed
+    assert "task shop/t1" in printed
+
+
+def test_a_migration_says_what_was_held_against_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both numbers, and the names of what one side lacks."""
+    check = MigrationCheck(source="copy", as_of=None, covered=8, missing=["service shop/web"], extra=["task shop/t2"])
+    ended = MigrateResult(switched=True, use_velero_backup=True, reason="its policy says so", checked=check)
+    print_job_end(job(ended, type="migrate"))
+    printed = capsys.readouterr().out
+    assert "of 9; 8 are in the backup" in printed
+    assert "NOT IN THE BACKUP (1):" in printed
+    assert "only in the backup (1):" in printed
