@@ -3,19 +3,20 @@
 import { between, readable } from "./words.js";
 
 const BACKING_UP = [
-  ["Check", ["choose-for-stop", "identify-cluster", "prepare-scope"]],
+  ["Check", ["choose-for-stop", "record-identity", "identify-cluster", "prepare-scope"]],
   ["List and wake", ["take-inventory", "wake-stack", "start-node-agent", "maintain-repositories"]],
   ["Back up", ["choose-backup-name", "create-backup", "wait-for-backup"]],
   ["Prove", ["prove-backup", "prune-backups"]],
 ];
 const BRINGING_BACK = [
   ["Identify", ["choose-for-start", "identify-and-decide", "list-other-backups"]],
-  ["Wake", ["wake-stack", "choose-backup", "prepare-volumes", "name-restores"]],
+  ["Wake", ["tell-of-accepted", "wake-stack", "choose-backup", "prepare-volumes", "name-restores"]],
   [
     "Bring back",
     [
       "look-for-missing", "hold-kecs-server", "remove-ended-tasks", "restore-everything", "update-poorer-deployments",
-      "release-kecs-server", "restore-missing", "restore-selection",
+      "release-kecs-server", "restore-missing", "restore-selection", "read-expected", "bring-store-to-server",
+      "wait-for-kecs",
     ],
   ],
   ["Wait for workloads", ["wait-for-workloads", "restore-webhooks"]],
@@ -28,9 +29,21 @@ const BRINGING_BACK = [
   ],
 ];
 const PHASES = {
-  stop: [...BACKING_UP, ["Power off", ["sleep-stack", "list-changes-since-backup", "power-off", "verify-off"]]],
+  stop: [
+    ...BACKING_UP,
+    ["Power off", ["sleep-stack", "list-changes-since-backup", "power-off", "verify-off", "copy-state"]],
+  ],
   backup: BACKING_UP,
-  start: [["Power on", ["read-power", "note-restore-pending", "power-on", "wait-for-api"]], ...BRINGING_BACK, ["Finish", ["finish-power-on"]]],
+  migrate: [
+    ["Ask KECS", ["ask-kecs"]],
+    ...BACKING_UP,
+    ["Switch", ["check-coverage", "switch-policy", "switch-back"]],
+  ],
+  start: [
+    ["Power on", ["read-power", "note-restore-pending", "ready-state", "power-on", "wait-for-api"]],
+    ...BRINGING_BACK,
+    ["Finish", ["finish-power-on"]],
+  ],
   restore: BRINGING_BACK,
 };
 

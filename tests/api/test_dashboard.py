@@ -34,7 +34,7 @@ PAIRS = [
 #: Steps of operations that are shown step by step.
 OUTSIDE_OF_PHASES = {
     "check-deletable", "copy-backups", "delete-and-forget", "examine-backup", "note-damage", "open-target", "plan-move",
-    "prepare-target", "prove-copies", "switch-storage", "use-new-store",
+    "prepare-target", "prove-copies", "read-history", "switch-storage", "use-new-store",
 }  # fmt: skip
 
 
