@@ -76,9 +76,10 @@ class Following {
     const steps = stepsOf([...this.events.values()].sort((one, other) => one.id - other.id));
     const phases = phasesOf(this.job, steps);
     const now = phases.find((phase) => phase.status === "running");
+    const items = phases.map((phase) => phaseItem(phase, phase === now));
     swap(
       this.element,
-      h("ol", { class: "phases", "aria-label": `Phases of the ${typeWord(this.job.type).toLowerCase()}` }, phases.map(phaseItem)),
+      h("ol", { class: "phases", "aria-label": `Phases of the ${typeWord(this.job.type).toLowerCase()}` }, items),
       now?.step && detailOf(now.step),
     );
     this.say(now?.name);
@@ -92,10 +93,11 @@ class Following {
   }
 }
 
-function phaseItem(phase) {
+/** Phases can run side by side; only one of them is `current`, as a set may have one current member. */
+function phaseItem(phase, current) {
   return h(
     "li",
-    { class: `phase ${phase.status}`, "aria-current": phase.status === "running" ? "step" : null },
+    { class: `phase ${phase.status}`, "aria-current": current ? "step" : null },
     h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[phase.status]),
     h("span", { class: "phase-name" }, phase.name),
     h("span", { class: "phase-time" }, phase.seconds === null ? SAID[phase.status] : seconds(phase.seconds)),

@@ -51,10 +51,16 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
         velero_namespace=session.settings.stack.namespace,
         volumes=mode == "file-system",
     )
-    volumes = await list_volumes(kube, session.settings.stack, scope)
+    volumes = await _volumes_of(session, kube, scope)
     if mode == "refuse":
         refuse_lost_volumes(session.instance, volumes)
     return Preparation(scope=scope, not_saved=[*not_saved, *volumes_not_saved(volumes)], volumes=volumes.volumes)
+
+
+async def _volumes_of(session: InstanceSession, kube: KubeClient, scope: Scope) -> ClusterVolumes:
+    """What a backup would hold of each volume; what the node has from this host outlives the cluster anyway."""
+    mounts = await session.world.clusters.mounts(session.instance)
+    return await list_volumes(kube, session.settings.stack, scope, [mount.node_path for mount in mounts or []])
 
 
 async def _left_out_by_policy(session: InstanceSession, kube: KubeClient, options: ScopeOptions) -> list[NotSaved]:
@@ -150,7 +156,7 @@ async def look_before_stop(session: InstanceSession, status: ClusterStatus) -> P
             velero_namespace=session.settings.stack.namespace,
             volumes=mode == "file-system",
         )
-        volumes = await list_volumes(kube, session.settings.stack, scope)
+        volumes = await _volumes_of(session, kube, scope)
         checks.append(check_volumes(session.instance, mode, volumes))
         not_saved = [*_not_saved(findings), *left_out, *volumes_not_saved(volumes)]
         objects = len((await take_inventory(kube, scope)).items)

@@ -64,6 +64,19 @@ async def test_a_stop_and_a_start_are_followed_phase_by_phase(dashboard: Dashboa
     assert product.state() == "running"
 
 
+async def test_of_phases_side_by_side_one_is_the_current_one(dashboard: Dashboard, product: Product) -> None:
+    """A stop checks while it wakes the stack; a set has one current member at most."""
+    job = (await product.service.client.get("/jobs", params={"status": "succeeded"})).json()["jobs"][0]
+    side_by_side = [
+        {"id": n, "job_id": job["id"], "type": "step.started", "at": job["created_at"], "data": {"step": step}}
+        for n, step in enumerate(("prepare-scope", "wake-stack"), start=1)
+    ]
+    await dashboard.page.route(f"**/jobs/{job['id']}/events*", lambda route: route.fulfill(json=side_by_side))
+    await dashboard.open(f"/jobs/{job['id']}")
+    await expect(dashboard.page.locator("li.phase.running")).to_have_count(2)
+    await expect(dashboard.page.locator("[aria-current=step]")).to_have_count(1)
+
+
 async def test_phases_are_announced(dashboard: Dashboard, product: Product) -> None:
     """A job of another caller appears by itself, and its phases are said in a live region."""
     await dashboard.open()

@@ -1,5 +1,6 @@
 """Which volumes a file-system backup holds: the rules as a table, and the list of a cluster over the wire."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -52,23 +53,21 @@ def test_what_the_kubelet_keeps_is_saved(volume: dict[str, Any]) -> None:
 def test_what_is_made_from_objects_needs_no_copy(kind: str) -> None:
     """It is named, and nothing is lost with it."""
     volume = judged(pod({"name": "data", kind: {}}))
-    assert (volume.protection, volume.holds_data) == ("skipped", False)
+    assert (volume.protection, volume.at_stake) == ("skipped", False)
 
 
 @pytest.mark.parametrize(
     ("found", "bound", "reason"),
     [
         (pod({"name": "data", "hostPath": {"path": "/srv"}}), {}, "/srv lies on the node"),
-        (pod({"name": "data", "nfs": {"server": "s", "path": "/"}}), {}, "another server"),
         (pod(EMPTY, namespace="kecs-system"), {}, "does not take its pod"),
         (pod(EMPTY, labels={"velero.io/exclude-from-backup": "true"}), {}, "does not take its pod"),
         (pod(EMPTY, ownerReferences=[JOB]), {}, "a Job makes its pod anew"),
         (pod(EMPTY, phase="Pending"), {}, "does not run"),
-        (pod(EMPTY, mounted=False), {}, "no container mounts it"),
+        (pod({"name": "data", "csi": {}}, mounted=False), {}, "no container mounts it"),
         (pod(CLAIM), {}, "bound to no volume"),
         (pod(CLAIM), a_claim(), "bound to no volume"),
         (pod(CLAIM), a_claim(hostPath={"path": "/srv"}), "/srv of the node"),
-        (pod(CLAIM), a_claim(nfs={"server": "s"}), "another server"),
         (pod(CLAIM), a_claim(csi={"driver": "d"}, volumeMode="Block"), "block device"),
     ],
 )
@@ -79,10 +78,30 @@ def test_what_cannot_be_saved_says_why(found: dict[str, Any], bound: dict[str, A
     assert reason in volume.reason
 
 
+@pytest.mark.parametrize(
+    ("found", "bound", "reason"),
+    [
+        (pod({"name": "data", "hostPath": {"path": "/host/kecs"}}), {}, "/host/kecs lies on the host"),
+        (pod(CLAIM), a_claim(hostPath={"path": "/host/db"}), "/host/db lies on the host"),
+        (pod({"name": "data", "nfs": {"server": "s", "path": "/"}}), {}, "another server"),
+        (pod(CLAIM), a_claim(nfs={"server": "s"}), "another server"),
+        (pod(EMPTY, mounted=False), {}, "holds nothing"),
+    ],
+)
+def test_what_outlives_the_cluster_or_holds_nothing_is_not_at_stake(
+    found: dict[str, Any], bound: dict[str, Any], reason: str
+) -> None:
+    """Named with its reason, but neither warned of nor refused."""
+    (volume,) = volumes_of(found, bound, Scope(), [PurePosixPath("/host")])
+    assert (volume.protection, volume.at_stake) == ("skipped", False)
+    assert reason in volume.reason
+    assert ClusterVolumes(volumes=[volume]).lost == []
+
+
 def test_nothing_is_protected_that_nobody_asked_to_save() -> None:
     """By default volumes are only named."""
     volume = judged(pod(EMPTY), scope=Scope())
-    assert (volume.protection, volume.holds_data) == ("skipped", True)
+    assert (volume.protection, volume.at_stake) == ("skipped", True)
     assert ClusterVolumes(volumes=[volume]).lost == [("web/api:data (emptyDir)", volume.reason)]
 
 

@@ -104,4 +104,4 @@ async def test_an_instance_whose_policy_refuses_lost_volumes_runs_on(tmp_path: P
     assert any(":files (emptyDir)" in volume for volume in job["error"]["volumes"])
     named = {entry["name"]: entry["reason"] for entry in left_out["not_saved"]}
     assert any(name.endswith(":files (emptyDir)") and "unless" in reason for name, reason in named.items())
-    assert {volume["protection"] for volume in left_out["volumes"]} == {"skipped", "unsupported"}
+    assert {volume["at_stake"] for volume in left_out["volumes"]} == {True, False}
