@@ -14,6 +14,8 @@ import yaml
 
 from app.sandbox.objects import Object
 
+#: By which the API server knows the cluster's own components, whom its fault switches spare.
+USER_AGENT = "kecs-state-sandbox"
 PAGE_SIZE = 500
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 #: A new type answers 429 for some milliseconds.
@@ -80,7 +82,7 @@ class KubernetesApi:
     def __init__(self, server: str, ca: bytes, token: str) -> None:
         self._server = server.rstrip("/")
         self._context = ssl.create_default_context(cadata=ca.decode()) if ca else None
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
         self._open: aiohttp.ClientSession | None = None
 
     @classmethod

@@ -4,6 +4,7 @@ By default it binds every interface, makes buckets for anybody who writes into t
 and write past the signatures; each of these is switched off here.
 """
 
+import asyncio
 import ctypes
 import json
 import os
@@ -12,7 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+
+from app.sandbox.faults import Rules, read_faults
 
 SIGNING_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 #: Without a limit it keeps 350 MB after a burst of small objects; below 300 MiB it collects garbage without end
@@ -30,18 +34,33 @@ def main() -> int:
     data = Path(mounts["/data"])
     private = Path(os.environ["TMPDIR"]) / f"objectstore-{secrets.token_hex(4)}"
     private.mkdir(mode=0o700, parents=True)
+    rules = _rules()
+    port = ports["9000"] if rules is None else _free_port()
     write_configuration(private, os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"])
     print("This is SeaweedFS in the kecs-state sandbox, not MinIO.", flush=True)  # noqa: T201 - the container's log
     environment = os.environ | {"GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(private)}
     server = subprocess.Popen(
-        arguments(data, ports["9000"]),
+        arguments(data, port),
         cwd=private,
         env=environment,
         preexec_fn=_die_with_parent,  # noqa: PLW1509
     )
     # Its own way to stop takes four seconds, MinIO's none; what it has answered survives SIGKILL (measured).
     signal.signal(signal.SIGTERM, lambda *_: server.kill())
+    if rules is not None:
+        from app.sandbox import storeproxy
+
+        proxy = storeproxy.serve(ports["9000"], port, rules)
+        threading.Thread(target=asyncio.run, args=[proxy], daemon=True).start()
     return max(server.wait(), 0)
+
+
+def _rules() -> Rules | None:
+    """The fault switches, if any concerned this store when its pod was started: only then are they heeded."""
+    path = os.environ.get("KECS_SANDBOX_FAULTS")
+    if path is None or not read_faults(Path(path), "store"):
+        return None
+    return Rules(Path(path), "store")
 
 
 def write_configuration(private: Path, access_key: str, secret_key: str) -> None:

@@ -22,6 +22,7 @@ import yaml
 
 from app.sandbox.apiclient import ApiError, KubernetesApi
 from app.sandbox.draining import drain_node
+from app.sandbox.faults import FILE, FOR_EVER, read_faults
 from app.sandbox.kubelet.state import NODES
 from app.sandbox.processes import ProcessRef, end, running_for, signal_group, start
 
@@ -79,6 +80,8 @@ async def power_on(state_dir: Path, name: str) -> None:
         record = _load(directory)
         if _alive(record, "api") and _alive(record, "kubelet"):
             return
+        if await _goes_wrong(directory, record, "on"):
+            return
         await _end_processes(directory, record)
         module = [sys.executable, "-m"]
         record["api"] = start(
@@ -100,6 +103,8 @@ async def power_off(state_dir: Path, name: str, *, drain: bool = False) -> None:
     async with _locked(directory):
         record = _load(directory)
         was_on = _alive(record, "api") or _alive(record, "kubelet")
+        if await _goes_wrong(directory, record, "off"):
+            return
         if _alive(record, "api") and _alive(record, "kubelet"):
             # A power-off that was cut off and is finished later began here, and not when it was finished.
             _log_power(directory, "ending", time.time_ns())
@@ -109,6 +114,22 @@ async def power_off(state_dir: Path, name: str, *, drain: bool = False) -> None:
         if was_on:
             _note_power(directory, record, "off")
         _save(directory, record)
+
+
+async def _goes_wrong(directory: Path, record: dict[str, Any], what: Literal["on", "off"]) -> bool:
+    """Fault switch ``power``: ``{"off": "hang" | "error" | "half" | "phantom"}``; whether the power change ends here.
+
+    ``half``: only the node is ended. ``phantom``: nothing is done, and that is no error.
+    """
+    how = (read_faults(directory / FILE, "power") or {}).get(what)
+    match how:
+        case "hang":
+            await asyncio.sleep(FOR_EVER)
+        case "error":
+            raise SandboxError("asked for by a fault switch")
+        case "half":
+            await end(ProcessRef(**record["kubelet"]), signal.SIGKILL, END_SECONDS)
+    return how is not None
 
 
 async def delete(state_dir: Path, name: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from app.sandbox.faults import FILE, Rules
 from app.sandbox.kubeapi import definitions
 from app.sandbox.kubeapi.admission import Webhooks
 from app.sandbox.kubeapi.bootstrap import bootstrap
@@ -43,7 +44,8 @@ async def serve(directory: Path, port: int, history: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     watches = Watches(store)
     server, housekeeping = _assemble(store, watches, token, ca.read_text())
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    faults = Rules(directory / FILE, "api")
+    runner = web.AppRunner(server.application(faults), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context, backlog=512).start()
     write_private(directory / "kubeconfig", _kubeconfig(ca.read_bytes(), token, port))

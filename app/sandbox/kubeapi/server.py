@@ -8,8 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
+from app.sandbox.faults import Rules
 from app.sandbox.kubeapi import event_forms, pods, reviews
 from app.sandbox.kubeapi.aggregation import refuse_remote, remote_groups
+from app.sandbox.kubeapi.broken import broken, rule_for
 from app.sandbox.kubeapi.deleting import Deleter, deleted_status
 from app.sandbox.kubeapi.failures import (
     Failure,
@@ -77,14 +79,15 @@ class ApiServer:
         self._openapi = OpenApi(registry)
         self._authorization = f"Bearer {token}".encode()
 
-    def application(self) -> web.Application:
+    def application(self, faults: Rules) -> web.Application:
         application = web.Application(client_max_size=_MOST_BYTES)
-        application.router.add_route("*", "/{path:.*}", self._answer)
+        application.router.add_route("*", "/{path:.*}", partial(self._answer, faults))
         return application
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, faults: Rules, request: web.Request) -> web.StreamResponse:
         try:
-            return await self._dispatch(request)
+            fault = rule_for(faults, request)
+            return await (broken(fault, request, self._dispatch) if fault else self._dispatch(request))
         except Failure as failure:
             answer = _json(encode(failure.status()), failure.code)
             if failure.code == 429:

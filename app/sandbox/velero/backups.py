@@ -62,6 +62,7 @@ class BackupQueue:
             await self._world.patch_status(BACKUPS, backup, phase="Queued", queuePosition=waiting + 1)
         elif phase_of(backup) == "Queued" and self._may_run(backup):
             self._running.add(name)
+            await self._world.switches.reached("backup", "Queued", name)
             await self._world.patch_status(BACKUPS, backup, phase="ReadyToStart", queuePosition=None)
 
     def _may_run(self, backup: Object) -> bool:
@@ -94,6 +95,7 @@ class BackupController:
         backup = await self._world.find(BACKUPS, name)
         if backup is None or phase_of(backup) != "ReadyToStart":
             return
+        await self._world.switches.reached("backup", "ReadyToStart", name)
         prepared = await prepare(self._world, backup)
         status = prepared.patch["status"]
         if prepared.errors:
@@ -103,6 +105,9 @@ class BackupController:
         status |= {"phase": "InProgress", "startTimestamp": timestamp(now())}
         backup = await self._world.patch(BACKUPS, name, prepared.patch)
         await self._world.switches.reached("backup", "InProgress", name)
+        if self._world.switches.vanishes():
+            await self._world.api.delete(BACKUPS, name, self._world.options.namespace)
+            return
         run = BackupRun(self._world, backup, prepared)
         try:
             outcome = await run.execute()

@@ -22,13 +22,17 @@ async def damage_backup(bucket: Bucket, name: str, switches: Switches) -> None:
         return
     log.warning("fault switch: backup %s gets damage %s", name, damage.how)
     match damage.how:
-        case "tar-overwritten" | "tar-truncated" | "tar-bit-flipped" | "item-missing" | "item-older":
+        case "tar-overwritten" | "tar-truncated" | "tar-bit-flipped" | "tar-framed" | "item-missing" | "item-older":
             key = layout.backup_contents(name)
             await bucket.put(key, _damaged_tar(await bucket.get(key), damage))
         case "tar-missing":
             await bucket.delete(layout.backup_contents(name))
         case "metadata-missing":
             await bucket.delete(layout.backup_metadata(name))
+        case "metadata-other":
+            metadata = json.loads(await bucket.get(layout.backup_metadata(name)))
+            metadata["metadata"]["uid"] = "of-another-backup"
+            await bucket.put(layout.backup_metadata(name), json.dumps(metadata).encode())
         case "metadata-finalizing":
             metadata = json.loads(await bucket.get(layout.backup_metadata(name)))
             metadata["status"]["phase"] = "Finalizing"
@@ -46,6 +50,9 @@ def _damaged_tar(data: bytes, damage: Damage) -> bytes:
             return os.urandom(len(data))
         case "tar-truncated":
             return data[: len(data) // 2]
+        case "tar-framed":
+            # As a store keeps it that takes a client's checksum trailer for content (velero #9804).
+            return b"%x\r\n%b\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n" % (len(data), data)
         case "tar-bit-flipped":
             return _with_a_harmful_flip(data)
     return rewrite_archive(data, lambda key, content: _damaged_item(key, content, damage))

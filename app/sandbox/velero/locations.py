@@ -101,6 +101,8 @@ class LocationController:
 
     async def _problem(self, location: Object) -> str:
         """Empty if the location can be used."""
+        if problem := self._world.switches.location_problem():
+            return problem
         storage = spec_of(location).get("objectStorage") or {}
         if not storage.get("bucket"):
             return "backup storage location's bucket name must not be empty"

@@ -40,6 +40,7 @@ async def prepare(world: World, backup: Object) -> Prepared:
     location = await world.find(BACKUP_STORAGE_LOCATIONS, spec["storageLocation"])
     policy, errors = await read_policy(world.api, world.options.namespace, spec.get("resourcePolicy"))
     errors = _location_errors(spec["storageLocation"], location) + errors + _filter_errors(spec_of(backup), policy)
+    errors += world.switches.validation_errors()
     if not uses(spec, NEW_FIELDS) and not policy.filters and not policy.include_exclude:
         spec["excludedResources"] = [*(spec.get("excludedResources") or ()), *_SNAPSHOT_KINDS]
     version = world.kubernetes_version

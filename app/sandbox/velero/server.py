@@ -34,6 +34,7 @@ class StartError(Exception):
 async def serve(world: World) -> None:
     """Runs for ever. Raises StartError if the cluster is not ready for Velero."""
     log.info("Sandbox Velero emulator standing in for velero %s; no part of the Velero project", VERSION)
+    await world.switches.reached("server", "Started", "velero")
     warming = asyncio.create_task(world.buckets.warm())
     await world.discovery.refresh()
     await _check(world)

@@ -8,10 +8,15 @@ The file's member ``velero`` may hold::
      "fail_restore":   ["*"] | ["configmaps/shop/cart", "clusterroles.rbac.authorization.k8s.io/reader"],
      "change_restored": {"resource": "configmaps", "namespace": "shop", "name": "cart",
                          "path": ["data", "total"], "value": "0"},
+     "refuse": "the reason of a backup's failed validation",
+     "vanish": true,
+     "unavailable": "the message of every storage location",
      "slow":  {"backup:InProgress": 2.0},
      "crash": "restore:InProgress"}
 
-``slow`` and ``crash`` name a point as ``<backup|restore|deletion>:<phase>``; ``Uploading`` is a point of a backup too.
+``slow`` and ``crash`` name a point as ``<backup|restore|deletion>:<phase>``; ``Uploading`` is a point of a backup too,
+``server:Started`` one of the process. A crash happens once, but at ``server:Started`` each time.
+``vanish``: somebody deletes each Backup as soon as it runs.
 """
 
 import asyncio
@@ -24,6 +29,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from app.sandbox.faults import drop_fault, read_faults
 from app.sandbox.objects import Object
 from app.sandbox.velero.archive import ArchiveKey
 
@@ -46,13 +52,7 @@ class Switches:
         self._path = path
 
     def _read(self) -> dict[str, Any]:
-        if self._path is None:
-            return {}
-        try:
-            switches: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")).get("velero") or {}
-        except (OSError, ValueError):
-            return {}
-        return switches
+        return read_faults(self._path, "velero") or {}
 
     async def reached(self, work: str, phase: str, name: str) -> None:
         """A named point of a backup, restore or deletion: the place to be slow at, or to die at."""
@@ -64,7 +64,22 @@ class Switches:
             await asyncio.sleep(seconds)
         if switches.get("crash") == point:
             log.warning("fault switch: crash at %s of %s", point, name)
+            if work != "server" and self._path is not None:
+                drop_fault(self._path, "velero", "crash")
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def validation_errors(self) -> list[str]:
+        """Why a backup fails its validation, beside the reasons it has."""
+        reason = self._read().get("refuse")
+        return [reason] if reason else []
+
+    def vanishes(self) -> bool:
+        """Whether a backup that runs is deleted."""
+        return bool(self._read().get("vanish"))
+
+    def location_problem(self) -> str:
+        """Why no location can be used, "" if they can."""
+        return str(self._read().get("unavailable") or "")
 
     def backup_phase(self, name: str) -> str | None:
         """The phase a backup is to end with instead of its own."""
