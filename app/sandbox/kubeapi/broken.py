@@ -1,8 +1,9 @@
 """What a fault switch does to a request of somebody outside of the cluster.
 
 ``how`` of a rule is one of: ``status`` (a refusal with the rule's code, reason and message), ``hang``, ``slow`` (for
-``seconds``), ``reset`` (no answer), ``half`` (the answer is cut off in its middle), ``garbage`` (a page of HTML with
-status 200), ``expired`` (a watch that ends with 410), ``half-line`` (a watch that ends within an event).
+``seconds``), ``reset`` (no answer), ``lost`` (done, but without an answer), ``half`` (the answer is cut off in its
+middle), ``garbage`` (a page of HTML with status 200), ``expired`` (a watch that ends with 410), ``half-line`` (a watch
+that ends within an event).
 """
 
 import asyncio
@@ -31,15 +32,14 @@ async def broken(rule: Rule, request: web.Request, answer: Answer) -> web.Stream
     """The answer as the rule spoils it. Raises ValueError for a way that does not exist."""
     if rule.how in {"slow", "hang"}:
         await asyncio.sleep(rule.seconds)
+    if rule.how in {"slow", "lost", "half"}:
+        whole = await answer(request)
+        return whole if rule.how == "slow" else await _cut_off(rule, request, whole)
     match rule.how:
         case "status":
             raise Failure(rule.code, rule.reason, rule.message)
-        case "slow":
-            return await answer(request)
         case "hang" | "reset":
             return _cut(request)
-        case "half":
-            return await _half(request, await answer(request))
         case "garbage":
             return web.Response(text="<html>Sign in to this network</html>", content_type="text/html")
         case "expired":
@@ -56,9 +56,9 @@ def _cut(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def _half(request: web.Request, whole: web.StreamResponse) -> web.StreamResponse:
-    if not isinstance(whole, web.Response) or not isinstance(whole.body, bytes):
-        return whole
+async def _cut_off(rule: Rule, request: web.Request, whole: web.StreamResponse) -> web.StreamResponse:
+    if rule.how == "lost" or not isinstance(whole, web.Response) or not isinstance(whole.body, bytes):
+        return _cut(request)
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole.body))})
     await response.prepare(request)
     await response.write(whole.body[: len(whole.body) // 2])

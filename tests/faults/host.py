@@ -1,0 +1,27 @@
+"""This machine: its disk, its database, its descriptors."""
+
+from tests.faults.rows import FULL_DISK, Fault
+from tests.faults.surroundings import (
+    database_locked,
+    database_unwritable,
+    file_for_proofs,
+    no_descriptors,
+    no_room_for_the_archive,
+)
+
+ROWS = [
+    Fault("host", "the disk is full before", settings=FULL_DISK, ends="failed", code="insufficient-storage"),
+    Fault(
+        "host",
+        "the disk is full in the midst of a download",
+        around=no_room_for_the_archive,
+        ends="failed",
+        code="insufficient-storage",
+    ),
+    Fault(
+        "host", "a file where proofs should go", around=file_for_proofs, ends="failed", code="host-directory-unusable"
+    ),
+    Fault("host", "the database is locked for a second", around=database_locked),
+    Fault("host", "the database cannot grow for a second", around=database_unwritable),
+    Fault("host", "no file can be opened for a second", around=no_descriptors),
+]

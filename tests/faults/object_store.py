@@ -1,0 +1,63 @@
+"""The object store: refuses, breaks off, loses and changes what it was given."""
+
+from typing import Any
+
+from tests.faults.rows import HURRIED, Fault
+
+ARCHIVE = "/velero/backups/*.tar.gz"
+METADATA = "*/velero-backup.json"
+CANARY = "/velero/kecs-state-canary"
+RESULTS = "*-results.gz"
+
+
+def store(what: str, how: str, path: str, method: str = "GET", **more: Any) -> Fault:
+    """A backup with one rule for the store; what belongs to the rule goes there, the rest to the row."""
+    fields = ("times", "seconds", "code", "reason", "message")
+    rule = {"how": how, "path": path, "method": method} | {
+        key: more.pop(f"s3_{key}") for key in fields if f"s3_{key}" in more
+    }
+    return Fault("object store", what, {"store": [rule]}, ends="failed" if "code" in more else "succeeded", **more)
+
+
+ROWS = [
+    store(
+        "403 because a clock is wrong",
+        "status",
+        "/velero*",
+        "*",
+        s3_code=403,
+        s3_reason="RequestTimeTooSkewed",
+        s3_message="The difference between the request time and the server's time is too large.",
+        code="stack-not-ready",
+        settings=HURRIED,
+        guards="a clock apart from the store's: RequestTimeTooSkewed",
+    ),
+    store("403 to a download", "status", ARCHIVE, s3_code=403, s3_reason="AccessDenied", code="object-store-error"),
+    store("404 to the archive's download", "status", ARCHIVE, s3_code=404, s3_reason="NoSuchKey", code="proof-failed"),
+    store("500 to a download, four times", "status", ARCHIVE, s3_times=4),
+    store("503 for good", "status", ARCHIVE, s3_code=503, s3_reason="SlowDown", code="object-store-unavailable"),
+    store("a slow download", "slow", ARCHIVE, s3_seconds=1),
+    store("a download that never begins", "hang", ARCHIVE, code="step-timeout", options={"timeout_seconds": 6}),
+    store("downloads reset twice", "reset", ARCHIVE, s3_times=2),
+    store("downloads reset for good", "reset", ARCHIVE, code="object-store-unavailable"),
+    store("a download cut off once", "cut", ARCHIVE, s3_times=1),
+    store("downloads cut off for good", "cut", ARCHIVE, code="object-store-unavailable"),
+    store("half of the archive, said to be all", "short", ARCHIVE, code="proof-failed"),
+    store("one bit of the archive flipped", "flip", ARCHIVE, code="proof-failed"),
+    store("one bit of the results flipped", "flip", RESULTS, code="proof-failed"),
+    store("the archive is not kept though the store said so", "swallow", ARCHIVE, "PUT", code="proof-failed"),
+    store("the metadata is not kept though the store said so", "swallow", METADATA, "PUT", code="proof-failed"),
+    store("the canary is not kept though the store said so", "swallow", CANARY, "PUT", code="proof-failed"),
+    store(
+        "uploads refused", "status", ARCHIVE, "PUT", s3_code=507, s3_reason="XMinioStorageFull", code="backup-failed"
+    ),
+    store(
+        "uploads of the canary refused",
+        "status",
+        CANARY,
+        "PUT",
+        s3_code=507,
+        s3_reason="XMinioStorageFull",
+        code="object-store-error",
+    ),
+]
