@@ -5,7 +5,11 @@ as the answer to a request and as the end of a job (RFC 9457 problem details in 
 Adapters derive their own errors from these two roots in their own ``errors.py``.
 """
 
+import errno
 from typing import Any, ClassVar
+
+#: What the system says of a disk without room, or of a file that may not grow.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ServiceError(Exception):

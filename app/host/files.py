@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from app.errors import InsufficientStorage, ServiceError
+from app.errors import DISK_FULL, InsufficientStorage, ServiceError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class HostDirectoryError(ServiceError):
@@ -162,7 +161,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _explanation(path: Path, error: OSError) -> ServiceError:
-    if error.errno in _DISK_FULL:
+    if error.errno in DISK_FULL:
         return InsufficientStorage(
             f"no space left to write {path}", remedy="Free space on that disk, then try again.", path=str(path)
         )

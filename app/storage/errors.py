@@ -37,3 +37,9 @@ class ObjectStoreUnavailable(TemporaryError):
     """The store did not answer, or asked for patience."""
 
     code, status, title = "object-store-unavailable", 503, "The object store does not answer"
+
+
+class LocalFileUnusable(TemporaryError):
+    """What the store sent could not be written on this machine."""
+
+    code, status, title = "local-file-unusable", 503, "A local file cannot be written"

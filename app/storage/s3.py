@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from app.errors import DISK_FULL, InsufficientStorage
 from app.storage.errors import (
     BucketMissing,
+    LocalFileUnusable,
     ObjectDamaged,
     ObjectNotFound,
     ObjectStoreError,
@@ -168,16 +170,19 @@ class S3Store:
     async def download(
         self, key: str, path: Path, on_chunk: Callable[[int], Awaitable[None]] | None = None
     ) -> Download:
-        """Stream an object into a file; raises ``ObjectDamaged`` when its size is not what the store announced."""
+        """Stream an object into a file; raises ``ObjectDamaged`` when its size is not what the store announced.
+
+        Raises ``InsufficientStorage`` when the file has no room.
+        """
         digest, size = hashlib.sha256(), 0
         async with _translated(key):
             response = await self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
             async with response["Body"] as body:
-                with path.open("wb") as file:
+                with _written(path) as write:
                     async for chunk in body.content.iter_chunked(CHUNK_BYTES):
                         digest.update(chunk)
                         size += len(chunk)
-                        file.write(chunk)
+                        write(chunk)
                         if on_chunk is not None:
                             await on_chunk(len(chunk))
         if size != response["ContentLength"]:
@@ -264,9 +269,37 @@ def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """A local file; what the system says of it, nobody shall take for the store's silence."""
+
+    @contextlib.contextmanager
+    def explained() -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kind = InsufficientStorage if error.errno in DISK_FULL else LocalFileUnusable
+            remedy = "Free space on that disk, or end what opens so many files; then try again."
+            raise kind(f"{path} cannot be written: {error.strerror}", remedy=remedy, path=str(path)) from error
+
+    with explained():
+        file = path.open("wb")
+
+    def write(chunk: bytes) -> None:
+        with explained():
+            file.write(chunk)
+
+    try:
+        yield write
+    finally:
+        with explained():
+            file.close()
+
+
 @contextlib.asynccontextmanager
 async def _translated(subject: str) -> AsyncIterator[None]:
     """The library's exceptions as ours; the store's answers carry no secrets, our requests do."""
+    from aiohttp import ClientPayloadError
     from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
     try:
@@ -278,7 +311,7 @@ async def _translated(subject: str) -> AsyncIterator[None]:
         if code in _PATIENCE:
             raise ObjectStoreUnavailable(f"the object store cannot serve {subject} now: {code}") from error
         raise ObjectStoreError(f"the object store refused {subject}: {code}", s3_code=code) from error
-    except (ConnectionError, HTTPClientError, OSError, TimeoutError) as error:
+    except (ConnectionError, HTTPClientError, ClientPayloadError, OSError, TimeoutError) as error:
         raise ObjectStoreUnavailable(
             f"the object store does not answer for {subject}: {type(error).__name__}"
         ) from error

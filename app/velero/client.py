@@ -328,7 +328,7 @@ class VeleroClient:
             pump = asyncio.create_task(self._pump(resource, name, events), name=f"watch {name}")
             try:
                 while not await on_event(document):
-                    document = await self._next_state(resource, name, events, pump)
+                    document = await self._next_state(resource, document, events, pump)
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
@@ -338,10 +338,11 @@ class VeleroClient:
             events.put_nowait(event)
 
     async def _next_state(
-        self, resource: Resource, name: str, events: asyncio.Queue[WatchEvent], pump: asyncio.Task[None]
+        self, resource: Resource, last: dict[str, Any], events: asyncio.Queue[WatchEvent], pump: asyncio.Task[None]
     ) -> dict[str, Any]:
         """The object after its next change. When nothing is heard, it is looked at: it may have gone before the
-        watch began, or wait for a kick."""
+        watch began, or have changed while the watch is dead, or wait for a kick."""
+        name = last["metadata"]["name"]
         while True:
             try:
                 async with asyncio.timeout(self._idle_seconds):
@@ -350,6 +351,8 @@ class VeleroClient:
                 if pump.done():
                     pump.result()
                 found = await self._kube.get(resource, name, self._namespace)
+                if found["metadata"]["resourceVersion"] != last["metadata"]["resourceVersion"]:
+                    return found
                 if (found.get("status") or {}).get("phase") == "ReadyToStart":
                     await self._kick(name)
                 continue
