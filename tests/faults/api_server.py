@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from tests.faults.rows import Fault
+from tests.faults.rows import NO_WAKE, Fault
 
 IDENTITY = "/api/v1/namespaces/kube-system"
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -26,8 +26,7 @@ def backup(what: str, switches: dict[str, Any], code: str = "", **more: Any) -> 
 
 
 ROWS = [
-    identify("401 once, as after a rotation of certificates", rule("status", IDENTITY, code=401, times=1)),
-    identify("401 for good", rule("status", IDENTITY, code=401), "kubernetes-unauthorized"),
+    identify("401, as after a rotation of certificates", rule("status", IDENTITY, code=401), "kubernetes-unauthorized"),
     identify("403", rule("status", IDENTITY, code=403), "kubernetes-forbidden"),
     identify("429 once", rule("status", IDENTITY, code=429, times=1)),
     identify("500 twice", rule("status", IDENTITY, code=500, times=2)),
@@ -47,9 +46,12 @@ ROWS = [
     backup("500 to the Backup that is posted", rule("status", BACKUPS, "POST", times=1)),
     backup("the Backup is made, the answer lost", rule("lost", BACKUPS, "POST", times=1)),
     backup("403 to one list of the inventory", rule("status", "/api/v1/secrets", code=403), "kubernetes-forbidden"),
-    backup("410 to one list of the inventory", rule("status", "/api/v1/configmaps", code=410, times=1)),
     backup("one list of the inventory is cut off", rule("half", "/api/v1/configmaps", times=1)),
-    backup("409 to the scaling of Velero", rule("status", "*/deployments/velero", "PATCH", code=409, times=1)),
+    backup(
+        "409 while Velero is woken",
+        rule("status", "*/deployments/velero", "PATCH", code=409, reason="Conflict", times=1),
+        "kubernetes-conflict",
+    ),
     backup("a port-forward that fails once", rule("status", FORWARD, times=1)),
-    backup("no port-forward for good", rule("status", FORWARD, code=403), "object-store-unavailable"),
+    backup("no port-forward", rule("status", FORWARD, code=403), "stack-not-ready", settings=NO_WAKE),
 ]

@@ -4,8 +4,9 @@ from tests.faults.rows import FULL_DISK, Fault
 from tests.faults.surroundings import (
     database_locked,
     database_unwritable,
+    database_unwritable_soon,
     file_for_proofs,
-    no_descriptors,
+    no_descriptors_soon,
     no_room_for_the_archive,
 )
 
@@ -22,6 +23,7 @@ ROWS = [
         "host", "a file where proofs should go", around=file_for_proofs, ends="failed", code="host-directory-unusable"
     ),
     Fault("host", "the database is locked for a second", around=database_locked),
-    Fault("host", "the database cannot grow for a second", around=database_unwritable),
-    Fault("host", "no file can be opened for a second", around=no_descriptors),
+    Fault("host", "the database cannot grow", around=database_unwritable, ends="refused", code="database-unavailable"),
+    Fault("host", "the database cannot grow for a second, in the midst of a job", around=database_unwritable_soon),
+    Fault("host", "no file can be opened for a second, in the midst of a job", around=no_descriptors_soon),
 ]

@@ -16,7 +16,6 @@ Around = Callable[[Product], AbstractAsyncContextManager[None]]
 PATIENT = {"WORKFLOW__RETRY_TIMEOUT_SECONDS": "2", "WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1"}
 #: For rows that wait for such a deadline; a good run would not keep within it for certain.
 HURRIED = PATIENT | {
-    "STACK__WAKE_TIMEOUT_SECONDS": "12",
     "WORKFLOW__BACKUP_TIMEOUT_SECONDS": "2",
     "WORKFLOW__RESTORE_TIMEOUT_SECONDS": "2",
     "WORKFLOW__POWER_TIMEOUT_SECONDS": "2",
@@ -24,7 +23,9 @@ HURRIED = PATIENT | {
     "WORKFLOW__PRUNE_TIMEOUT_SECONDS": "1",
     "WORKFLOW__KEEP_LAST": "1",
 }
-FULL_DISK = HURRIED | {"STACK__MIN_FREE_BYTES": str(10**18)}
+#: For rows in which the stack does not come up.
+NO_WAKE = HURRIED | {"STACK__WAKE_TIMEOUT_SECONDS": "4"}
+FULL_DISK = NO_WAKE | {"STACK__MIN_FREE_BYTES": str(10**18)}
 
 
 @dataclass(frozen=True)
@@ -49,5 +50,5 @@ class Fault:
     cluster: Literal["running", "stopped", "half-off"] = "running"
     outstanding: bool = False
     """Whether a restore is due afterwards."""
-    guards: str = ""
-    """The problem of Velero's users that it shows to be guarded against, with the issue they reported it in."""
+    guards: tuple[int, ...] = ()
+    """The problems of Velero's users that it shows to be guarded against: keys of ``guards.KNOWN_PROBLEMS``."""

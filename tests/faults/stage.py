@@ -52,10 +52,10 @@ class Stage:
             set_faults(directory, **row.switches)
             try:
                 ended = await self._run(row)
-                cluster = self.product.state()
-                outstanding = (await self._instance())["restore_outstanding"] is not None
             finally:
                 set_faults(directory)
+        cluster = self.product.state()
+        outstanding = (await self._instance())["restore_outstanding"] is not None
         problem = ended.get("error") or {}
         warnings = tuple(warning["code"] for warning in ended.get("warnings") or ())
         return End(ended["status"], problem.get("code", ""), warnings, cluster, outstanding, json.dumps(ended))
@@ -70,6 +70,7 @@ class Stage:
         """The cluster on, and at rest: no job, kecs-server up, the stack asleep, nothing due."""
         if self.product.state() != "running":
             await supervisor.power_on(self.product.state_dir, NAME)
+            await self.product.start()
         await eventually(self._at_rest)
 
     async def _at_rest(self) -> bool:

@@ -22,6 +22,8 @@ from tests.workflows.test_webhooks import rejecting
 
 #: How long the host's troubles last that pass by themselves.
 PASSING_SECONDS = 1.0
+#: When they begin that are to meet a job at its work.
+SOON_SECONDS = 0.3
 
 
 @asynccontextmanager
@@ -112,29 +114,44 @@ async def database_locked(product: Product) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _limited(product: Product, what: int, limit: int, seconds: float | None) -> AsyncIterator[None]:
-    """The service gets no more of something; for some seconds, or until the operation has ended."""
+async def _limited(product: Product, what: int, limit: int) -> AsyncIterator[None]:
+    """The service gets no more of something."""
     pid = product.service.pid
     before = resource.prlimit(pid, what)
     resource.prlimit(pid, what, (limit, before[1]))
-    release = lambda: resource.prlimit(pid, what, before)  # noqa: E731
-    later = asyncio.get_running_loop().call_later(seconds, release) if seconds else None
     try:
         yield
     finally:
-        if later is not None:
-            later.cancel()
-        release()
+        resource.prlimit(pid, what, before)
+
+
+@asynccontextmanager
+async def _limited_soon(product: Product, what: int, limit: int) -> AsyncIterator[None]:
+    """The same, once a job has begun, for a while."""
+
+    async def limit_for_a_while() -> None:
+        await asyncio.sleep(SOON_SECONDS)
+        async with _limited(product, what, limit):
+            await asyncio.sleep(PASSING_SECONDS)
+
+    task = asyncio.create_task(limit_for_a_while())
+    yield
+    await task
 
 
 def database_unwritable(product: Product) -> Any:
     """No file of the service's may grow, as on a full disk."""
-    return _limited(product, resource.RLIMIT_FSIZE, 1024, PASSING_SECONDS)
+    return _limited(product, resource.RLIMIT_FSIZE, 1024)
 
 
-def no_descriptors(product: Product) -> Any:
-    """The service may open no file and no connection."""
-    return _limited(product, resource.RLIMIT_NOFILE, 3, PASSING_SECONDS)
+def database_unwritable_soon(product: Product) -> Any:
+    """For a while."""
+    return _limited_soon(product, resource.RLIMIT_FSIZE, 1024)
+
+
+def no_descriptors_soon(product: Product) -> Any:
+    """The service may open no file and no connection for a while."""
+    return _limited_soon(product, resource.RLIMIT_NOFILE, 3)
 
 
 @asynccontextmanager
@@ -145,7 +162,7 @@ async def no_room_for_the_archive(product: Product) -> AsyncIterator[None]:
         for name in names:
             body = {"metadata": {"name": name}, "data": {"noise": base64.b64encode(os.urandom(600_000)).decode()}}
             await kube.create(CONFIG_MAPS, body, "internal")
-    async with _limited(product, resource.RLIMIT_FSIZE, 8 * 1024 * 1024, None):
+    async with _limited(product, resource.RLIMIT_FSIZE, 8 * 1024 * 1024):
         yield
     async with product.kube() as kube:
         for name in names:
