@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 #: What the system says of a disk without room, or of a file that may not grow.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class ServiceError(Exception):
@@ -224,3 +225,22 @@ class MigrationIncomplete(ServiceError):
 
 class NotMigrated(ServiceError):
     code, status, title = "not-migrated", 409, "The instance was not migrated"
+
+
+class ResourcesExhausted(TemporaryError):
+    code, status, title = "resources-exhausted", 503, "This machine has run out of something"
+
+
+def of_this_machine(error: OSError) -> ServiceError | None:
+    """What the system says of the machine as a whole, in our words; None for an error that is about one thing."""
+    path = f" (at {error.filename})" if error.filename else ""
+    if error.errno in DISK_FULL:
+        return InsufficientStorage(
+            f"no space left on this machine's disk{path}", remedy="Free space on that disk, then try again."
+        )
+    if error.errno in _EXHAUSTED:
+        return ResourcesExhausted(
+            f"this machine gives the service no more: {error.strerror}{path}",
+            remedy="Raise the limit (ulimit -n for open files), or end what uses so much.",
+        )
+    return None

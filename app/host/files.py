@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from app.errors import DISK_FULL, InsufficientStorage, ServiceError
+from app.errors import DISK_FULL, InsufficientStorage, ServiceError, of_this_machine
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
@@ -172,6 +172,6 @@ def _explanation(path: Path, error: OSError) -> ServiceError:
             remedy="Move the link away; this service never follows one out of an instance's directory.",
             path=str(path),
         )
-    return HostDirectoryError(
+    return of_this_machine(error) or HostDirectoryError(
         f"{path} cannot be used: {error.strerror}", remedy="Check its owner and rights.", path=str(path)
     )

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 from pydantic import TypeAdapter
 
 from app.db import DatabaseError
-from app.errors import ServiceError, StepTimeout, TemporaryError
+from app.errors import ServiceError, StepTimeout, TemporaryError, of_this_machine
 from app.jobs.models import Job
 from app.jobs.repository import JobStore
 from app.logs import bound
@@ -214,7 +214,7 @@ class Journal:
         delay = FIRST_DELAY_SECONDS
         while True:
             try:
-                return await run()
+                return await _explained(run)
             except TemporaryError as error:
                 pause = max(error.retry_after_seconds or 0, delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 if clock() + pause > until:
@@ -237,6 +237,17 @@ class Journal:
     def _key(self, function: Callable[..., Any]) -> str:
         name = self._name(function)
         return name if self.try_number == 1 else f"{name}#{self.try_number}"
+
+
+async def _explained(run: Callable[[], Awaitable[T]]) -> T:
+    """A full disk or the last descriptor may be met in any line of a step."""
+    try:
+        return await run()
+    except OSError as error:
+        known = of_this_machine(error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def age_seconds(moment: datetime) -> float:

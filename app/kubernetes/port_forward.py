@@ -8,6 +8,7 @@ one TCP connection, and the pod is looked up for each, so a restarted pod is fou
 import asyncio
 import contextlib
 import logging
+import socket
 from types import TracebackType
 from typing import Self
 
@@ -38,8 +39,10 @@ class PortForward:
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        # Made here: when no descriptor is left, asyncio would give back a server without a socket.
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._accept, sock=listener)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         return self
 
     async def __aexit__(

@@ -39,7 +39,7 @@ class ObjectStoreUnavailable(TemporaryError):
     code, status, title = "object-store-unavailable", 503, "The object store does not answer"
 
 
-class LocalFileUnusable(TemporaryError):
+class LocalFileUnusable(ServiceError):
     """What the store sent could not be written on this machine."""
 
-    code, status, title = "local-file-unusable", 503, "A local file cannot be written"
+    code, status, title = "local-file-unusable", 500, "A local file cannot be written"

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.errors import DISK_FULL, InsufficientStorage
+from app.errors import of_this_machine
 from app.storage.errors import (
     BucketMissing,
     LocalFileUnusable,
@@ -278,9 +278,9 @@ def _written(path: Path) -> Iterator[Callable[[bytes], object]]:
         try:
             yield
         except OSError as error:
-            kind = InsufficientStorage if error.errno in DISK_FULL else LocalFileUnusable
-            remedy = "Free space on that disk, or end what opens so many files; then try again."
-            raise kind(f"{path} cannot be written: {error.strerror}", remedy=remedy, path=str(path)) from error
+            raise of_this_machine(error) or LocalFileUnusable(
+                f"{path} cannot be written: {error.strerror}", path=str(path)
+            ) from error
 
     with explained():
         file = path.open("wb")
