@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test corpus test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-real-matrix: $(READY) ## Run contract and stories on Kubernetes 1.31 and an
 
 bench-real: $(READY) real-binaries ## Measure the real stack beside the Velero CLI; writes docs/real-stack.md
 	@$(BIN)/python -m bench.real
+
+corpus: $(READY) ## Prove thousands of damaged and good backups; keeps the output in docs/runs
+	@mkdir -p docs/runs
+	@{ date -u +%F && git rev-parse --short HEAD && $(BIN)/python -m tests.proof; } | tee docs/runs/corpus.txt
 
 contract: $(READY) ## Run the contract suite in every world that this machine has
 	@$(BIN)/pytest tests/contract

@@ -1,10 +1,11 @@
 """Reading a backup's tarball to its last byte, with bounded memory.
 
 Layout (velero pkg/archive/parser.go): ``metadata/version`` and ``resources/<resource>/{cluster|namespaces/<ns>}/
-<name>.json``; the same objects stand once more below ``<version>-preferredversion``.
+<name>.json``; the same bytes stand once more below ``<version>-preferredversion``.
 """
 
 import gzip
+import hashlib
 import json
 import re
 import tarfile
@@ -23,6 +24,9 @@ MOST_TOTAL_BYTES = 16 * 1024**3
 #: Text shrinks by 20 or 30, tar headers by more; what unfolds more than this (gzip's most is 1,032) is a bomb.
 MOST_RATIO = 500
 SUPPORTED_MAJOR = "1."
+#: The format before objects had copies by version (Velero 1.3).
+WITHOUT_COPIES = "1.0"
+PREFERRED = "-preferredversion"
 CHUNK_BYTES = 1024 * 1024
 #: A tar ends with two blocks of zeros, and may be padded with more.
 TAR_END_BYTES = 1024
@@ -72,31 +76,57 @@ def read_archive(path: Path) -> Archive:
     """Read everything, check everything, keep an index; blocks, so run it in a thread.
 
     Raises ``ArchiveDamaged`` for a broken gzip stream or checksum, a tar without its end, unreadable JSON, an
-    object that is not the one its path names, or an unknown format version.
+    object that is not the one its path names, that is there once too often or whose copy is not the same, a file that
+    no backup has, or an unknown format version.
     """
     archive = Archive()
+    twins = _Twins()
     for member, content in _members(path):
         if member == "metadata/version":
             archive.format_version = content[:100].decode(errors="replace").strip()
             continue
-        parsed = _key_of(member)
-        if parsed is None:
-            continue
-        key, copied = parsed
+        key, version = _key_of(member)
         found = _object(member, key, content)
-        if not copied:
+        if not version:
             archive.items[key] = _archived(member, found)
+        if not version or version.endswith(PREFERRED):
+            twins.add(member, key, content, copied=bool(version))
     if not archive.format_version.startswith(SUPPORTED_MAJOR):
         raise ArchiveDamaged(f"the archive has format version {archive.format_version!r}, not {SUPPORTED_MAJOR}x")
+    if not archive.format_version.startswith(WITHOUT_COPIES):
+        twins.check()
     return archive
+
+
+class _Twins:
+    """Each object and its copy, by digest: one that was changed alone no longer equals the other."""
+
+    def __init__(self) -> None:
+        self._digests: tuple[dict[ObjectKey, bytes], dict[ObjectKey, bytes]] = ({}, {})
+
+    def add(self, member: str, key: ObjectKey, content: bytes, *, copied: bool) -> None:
+        """Note one; raises ``ArchiveDamaged`` when it is there already."""
+        digests = self._digests[copied]
+        if key in digests:
+            raise ArchiveDamaged(f"{member[:200]} is in the archive twice")
+        digests[key] = hashlib.sha256(content).digest()
+
+    def check(self) -> None:
+        """Raises ``ArchiveDamaged`` for the first object that differs from its copy, or has none."""
+        plain, copies = self._digests
+        for key in plain.keys() | copies.keys():
+            if plain.get(key) != copies.get(key):
+                raise ArchiveDamaged(f"the archive holds {str(key)[:200]} in two forms, or without its copy")
 
 
 def load_objects(path: Path, wanted: Callable[[ObjectKey], bool]) -> Iterator[tuple[ObjectKey, dict[str, Any]]]:
     """The objects themselves, one at a time, of the keys that are wanted."""
     for member, content in _members(path):
-        parsed = _key_of(member)
-        if parsed is not None and not parsed[1] and wanted(parsed[0]):
-            yield parsed[0], _object(member, parsed[0], content)
+        if member.startswith("metadata/"):
+            continue
+        key, version = _key_of(member)
+        if not version and wanted(key):
+            yield key, _object(member, key, content)
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -161,18 +191,18 @@ class _WatchedStream:
             raise ArchiveDamaged("the archive has no end mark: it was cut off")
 
 
-def _key_of(member: str) -> tuple[ObjectKey, bool] | None:
-    """The key a path names, and whether it is the copy in a certain version; None for other files."""
+def _key_of(member: str) -> tuple[ObjectKey, str]:
+    """The key a path names, and of a copy in a certain version the directory it stands in."""
     match member.split("/"):
         case ["resources", resource, *place] if member.endswith(".json"):
             copied = len(place) > 1 and bool(_VERSION.fullmatch(place[0]))
+            version = place[0] if copied else ""
             match place[1:] if copied else place:
                 case ["cluster", file]:
-                    return ObjectKey(resource=resource, namespace="", name=file.removesuffix(".json")), copied
+                    return ObjectKey(resource=resource, namespace="", name=file.removesuffix(".json")), version
                 case ["namespaces", namespace, file]:
-                    return ObjectKey(resource=resource, namespace=namespace, name=file.removesuffix(".json")), copied
-            raise ArchiveDamaged(f"{member[:200]} is not where a backup keeps objects")
-    return None
+                    return ObjectKey(resource=resource, namespace=namespace, name=file.removesuffix(".json")), version
+    raise ArchiveDamaged(f"{member[:200]} is not where a backup keeps objects")
 
 
 def _object(member: str, key: ObjectKey, content: bytes) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """What a backup's own small objects say of it: whose it is, how it ended, and what became of its volumes."""
 
+import gzip
 import json
+import zlib
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from app import phases
+from app.proof.archive import CHUNK_BYTES, Archive
 from app.proof.models import Finding
-from app.proof.stored import StoredBackup
+from app.proof.stored import MOST_DOCUMENT_BYTES, StoredBackup
 from app.storage import layout
 
 #: Characters of Velero's messages quoted in a finding.
@@ -77,12 +82,46 @@ def check_volumes(backup: StoredBackup) -> list[Finding]:
     return findings
 
 
-def check_presence(backup: StoredBackup) -> list[Finding]:
-    """What nobody reads here but people will: the list of resources and the log."""
-    backup.document(layout.resource_list_key(backup.name))
+def check_resource_list(backup: StoredBackup, archive: Archive | None) -> list[Finding]:
+    """Velero's own list of what it has saved, held against what the archive holds."""
+    listed = backup.document(layout.resource_list_key(backup.name))
+    if listed is None:
+        return []  # the finding is there already
+    if not isinstance(listed, dict) or not all(isinstance(names, list) for names in listed.values()):
+        return [Finding(code="contents", detail="the list of resources is not that of a backup")]
+    if archive is None:
+        return []
+    named = Counter(str(name) for names in listed.values() for name in names)
+    held = Counter(f"{key.namespace}/{key.name}".lstrip("/") for key in archive.items)
+    if named == held:
+        return []
+    first = next(iter((named - held) + (held - named)))
+    detail = f"the list of resources and the archive differ in {((named - held) + (held - named)).total()} objects"
+    return [Finding(code="contents", detail=f"{detail}, the first: {first[:MOST_QUOTED]}")]
+
+
+def check_rest(backup: StoredBackup) -> list[Finding]:
+    """What nobody reads here but people or Velero will: it can be unpacked to its end."""
+    findings = []
     if layout.logs_key(backup.name) not in backup.files:
-        return [Finding(code="missing", detail=f"{layout.logs_key(backup.name)} is not in the bucket")]
-    return []
+        findings.append(Finding(code="missing", detail=f"{layout.logs_key(backup.name)} is not in the bucket"))
+    return findings + [
+        Finding(code="contents", detail=f"{key} cannot be unpacked to its end")
+        for key, path in backup.files.items()
+        if key.endswith(".gz") and key not in backup.read and not _unpacks(path)
+    ]
+
+
+def _unpacks(path: Path) -> bool:
+    """Whether a gzip is whole and of a reasonable size; blocks, as small files do."""
+    left = MOST_DOCUMENT_BYTES
+    try:
+        with gzip.open(path) as stream:
+            while left > 0 and (content := stream.read(CHUNK_BYTES)):
+                left -= len(content)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return left > 0
 
 
 def messages(part: Any) -> Iterator[str]:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.proof.archive import Archive, ArchiveDamaged, read_archive
-from app.proof.documents import check_metadata, check_presence, check_results, check_volumes, judge_metadata
+from app.proof.documents import (
+    check_metadata,
+    check_resource_list,
+    check_rest,
+    check_results,
+    check_volumes,
+    judge_metadata,
+)
 from app.proof.models import Finding, Frozen, Proof
 from app.proof.stored import OnBytes, StoredBackup, download_backup
 from app.storage import layout
@@ -72,7 +79,7 @@ async def examine(backup: str, store: S3Store, on_bytes: OnBytes | None = None) 
     """Every object read to its end, for a backup nobody has proven: it can be restored, if not what it should hold."""
     with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
         stored, archive, damage = await download_and_read(backup, store, Path(scratch), on_bytes)
-        findings = [*what_it_says(stored, None)[0], *damage]
+        findings = [*what_it_says(stored, archive, None)[0], *damage]
     return _seen(stored, findings, proven=False, items=len(archive.items) if archive else None)
 
 
@@ -84,17 +91,18 @@ async def download_and_read(
     path = stored.files.get(layout.contents_key(backup))
     if path is None:
         return stored, None, [Finding(code="missing", detail="the archive is not in the bucket")]
+    stored.read.add(layout.contents_key(backup))
     try:
         return stored, await asyncio.to_thread(read_archive, path), []
     except ArchiveDamaged as error:
         return stored, None, [Finding(code="contents", detail=error.detail)]
 
 
-def what_it_says(stored: StoredBackup, uid: str | None) -> tuple[list[Finding], int]:
+def what_it_says(stored: StoredBackup, archive: Archive | None, uid: str | None) -> tuple[list[Finding], int]:
     """Findings in the backup's own documents, and the number of Velero's warnings."""
-    findings = check_metadata(stored, uid)
+    findings = [*check_metadata(stored, uid), *check_resource_list(stored, archive), *check_volumes(stored)]
     errors, warnings = check_results(stored)
-    return [*findings, *errors, *check_volumes(stored), *check_presence(stored), *stored.findings], warnings
+    return [*findings, *errors, *check_rest(stored), *stored.findings], warnings
 
 
 def _seen(stored: StoredBackup, findings: Sequence[Finding], *, proven: bool, items: int | None) -> Examination:

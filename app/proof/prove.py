@@ -72,7 +72,7 @@ async def prove_backup(
         reading = download_and_read(request.backup, store, Path(scratch), on_bytes)
         read, canary = await together(reading, _canary(request, store))
         stored, archive, damage = read
-        findings, warnings = what_it_says(stored, request.backup_uid)
+        findings, warnings = await asyncio.to_thread(what_it_says, stored, archive, request.backup_uid)
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
         volumes, unsaved = settle_volumes(request.volumes, stored, archive) if archive else (request.volumes, [])
         findings += [*damage, *absent, *unsaved, *_of_canary(canary, request)]

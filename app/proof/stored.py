@@ -30,10 +30,13 @@ class StoredBackup:
     digests: list[StoredDigest] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
+    """Keys of what was read to its end already."""
 
     def document(self, key: str) -> Any:
         """A gzipped JSON object, or None with a finding when it is missing or cannot be read."""
         path = self.files.get(key)
+        self.read.add(key)
         if path is None:
             self.findings.append(Finding(code="missing", detail=f"{key} is not in the bucket"))
             return None

@@ -27,6 +27,16 @@ def zipped(value: Any) -> bytes:
     return gzip.compress(json.dumps(value).encode())
 
 
+def resource_list(objects: Sequence[Object]) -> dict[str, list[str]]:
+    """Names of all objects by kind, as Velero lists them."""
+    listed: dict[str, list[str]] = {}
+    for found in objects:
+        metadata = found["metadata"]
+        name = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
+        listed.setdefault(f"{found.get('apiVersion', 'v1')}/{found['kind']}", []).append(name)
+    return listed
+
+
 def good_backup(objects: Sequence[Object]) -> dict[str, bytes]:
     """Everything below the prefix, by key."""
     backup = {"metadata": {"name": NAME, "uid": UID}, "status": {"phase": "Completed"}}
@@ -35,7 +45,7 @@ def good_backup(objects: Sequence[Object]) -> dict[str, bytes]:
         layout.contents_key(NAME): an_archive(objects),
         layout.logs_key(NAME): gzip.compress(b"time=now level=info"),
         layout.results_key(NAME): zipped(EMPTY_RESULTS),
-        layout.resource_list_key(NAME): zipped({"v1/ConfigMap": ["shop/settings"]}),
+        layout.resource_list_key(NAME): zipped(resource_list(objects)),
         layout.volume_info_key(NAME): zipped([]),
         layout.pod_volume_backups_key(NAME): zipped(None),
     }

@@ -46,7 +46,9 @@ async def test_what_did_not_come_back_is_missing(kube: KubeClient, namespace: st
 async def test_objects_of_a_type_that_is_not_served_are_missing(kube: KubeClient, tmp_path: Path) -> None:
     """Perhaps its definition did not come back either."""
     widget = {"metadata": {"name": "w", "namespace": "shop"}}
-    members = [VERSION, ("resources/widgets.example.com/namespaces/shop/w.json", json.dumps(widget).encode())]
+    places = ("namespaces/shop/w.json", "v1-preferredversion/namespaces/shop/w.json")
+    content = json.dumps(widget).encode()
+    members = [VERSION, *((f"resources/widgets.example.com/{place}", content) for place in places)]
     outcome = await compare_with_backup(kube, written(tmp_path / "a", gzip.compress(a_tar(members))))
     assert [str(key) for key in outcome.missing] == ["widgets.example.com shop/w"]
 
