@@ -11,8 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from app.host.credentials import ensure_credentials
+from app.host.instance_directory import InstanceDirectory
+from app.kubernetes.port_forward import PortForward
 from app.kubernetes.resources import API_SERVICES, CONFIG_MAPS, NAMESPACES, VALIDATING_WEBHOOKS, Resource
 from app.sandbox import supervisor
+from app.storage.s3 import S3Store
 from app.velero.bodies import custom_resource
 from app.velero.models import BACKUPS
 from tests.instances import NAME
@@ -67,6 +71,39 @@ def rejecting_webhook(product: Product) -> Any:
 def foreign_backup(product: Product) -> Any:
     """A Backup that is not ours and has not begun."""
     return _object(product, BACKUPS, custom_resource(BACKUPS, "velero", "theirs", {}), "velero")
+
+
+@asynccontextmanager
+async def _store(product: Product) -> AsyncIterator[S3Store]:
+    """The instance's bucket, for as long as the stack is awake for a person."""
+    credentials = ensure_credentials(InstanceDirectory(product.record.parent))
+    await product.service.run(f"/instances/{NAME}/stack/wake")
+    async with (
+        product.kube() as kube,
+        PortForward(kube, "velero", "minio", 9000) as forward,
+        S3Store(forward.url, credentials, "velero") as store,
+    ):
+        yield store
+    await product.service.run(f"/instances/{NAME}/stack/sleep")
+
+
+@asynccontextmanager
+async def _stored(product: Product, key: str, content: bytes) -> AsyncIterator[None]:
+    async with _store(product) as store:
+        await store.put(key, content)
+    yield
+    async with _store(product) as store:
+        await store.delete([key])
+
+
+def foreign_directory(product: Product) -> Any:
+    """Somebody else's files in the bucket."""
+    return _stored(product, "photographs/one.jpg", b"no backup")
+
+
+def poisoned_backup(product: Product) -> Any:
+    """A backup's metadata that nobody can read."""
+    return _stored(product, "backups/poisoned/velero-backup.json", b'{"metadata"')
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from tests.faults.rows import PATIENT, Fault
 from tests.faults.stage import End, Stage
 from tests.product import sandbox_product
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

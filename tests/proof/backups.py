@@ -77,9 +77,9 @@ class Shop:
         self.inventory = await take_inventory(self.kube, scope)
 
     async def objects(self) -> list[Object]:
-        """What a backup made now would hold."""
+        """What a backup made now would hold: all but what Kubernetes puts into every namespace."""
         items = (await self.kube.list(CONFIG_MAPS, self.namespace)).items
-        found = [{**item, "kind": "ConfigMap"} for item in items]
+        found = [{**item, "kind": "ConfigMap"} for item in items if item["metadata"]["name"] != "kube-root-ca.crt"]
         # Of the namespace only its names and version matter here.
         namespace = next(item for item in self.inventory.items if item.key.resource == "namespaces")
         metadata = {"uid": namespace.uid}

@@ -1,0 +1,39 @@
+"""The matrix as a whole: rows are told apart, and no known problem of Velero's is without somebody who shows the guard."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.document import BEGIN, END, matrix_table
+from tests.faults.guards import ELSEWHERE, KNOWN_PROBLEMS
+from tests.faults.matrix import ROWS
+
+ROOT = Path(__file__).parents[2]
+RELIABILITY = ROOT / "docs" / "reliability.md"
+
+
+def test_there_are_sixty_rows_and_each_has_a_name_of_its_own() -> None:
+    """The document and a failed run name them so."""
+    assert len(ROWS) >= 60
+    assert max(Counter((row.place, row.what) for row in ROWS).values()) == 1
+
+
+def test_every_known_problem_has_a_row_or_a_test() -> None:
+    """And nothing is said to be shown that is not on the list."""
+    shown = {number for row in ROWS for number in row.guards}
+    assert shown | set(ELSEWHERE) == set(KNOWN_PROBLEMS)
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in ELSEWHERE.values() for test in tests}))
+def test_the_tests_that_show_the_other_guards_exist(test: str) -> None:
+    """By file and name."""
+    file, _, name = test.partition("::")
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+
+
+def test_the_document_shows_the_matrix_as_it_is() -> None:
+    """``python -m tests.faults`` writes it."""
+    text = RELIABILITY.read_text()
+    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip() == matrix_table()
