@@ -12,7 +12,12 @@ WHOLE = "/velero-backup.json"
 
 
 async def backups_in_bucket(product: Product) -> set[str]:
-    """Names of the whole backups; the stack is woken for it, and put to sleep again."""
+    """Names of the whole backups."""
+    return {key.split("/")[1] for key in await keys_in_bucket(product) if key.endswith(WHOLE)}
+
+
+async def keys_in_bucket(product: Product) -> list[str]:
+    """Every key below ``backups/``; the stack is woken for it, and put to sleep again."""
     woken = await product.service.run(f"/instances/{NAME}/stack/wake")
     keys = configparser.ConfigParser(interpolation=None)
     keys.read(product.state_dir / "instances" / NAME / "velero-config" / "credentials")
@@ -26,5 +31,4 @@ async def backups_in_bucket(product: Product) -> set[str]:
     async with client as s3:
         pages = [page async for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="backups/")]
     await product.service.run(f"/instances/{NAME}/stack/sleep")
-    found = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    return {key.split("/")[1] for key in found if key.endswith(WHOLE)}
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
