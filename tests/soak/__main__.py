@@ -35,6 +35,8 @@ SHUTDOWN_STEPS = ["prepare-scope", "wake-stack", "create-backup", "wait-for-back
 #: Rows of two jobs, their steps and events: history is kept, and this is its price.
 DATABASE_BYTES_PER_ROUND = 64 * 1024
 PROGRESS_SECONDS = 10
+#: Fewer leave too few blocks for a slope.
+FEWEST_ROUNDS = WARM_UP + 8 * BLOCK
 
 
 def main() -> int:
@@ -43,6 +45,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300, help="stops and starts (300)")
     parser.add_argument("--keep", type=Path, default=Path("var/soak.json"), help="where the report goes")
     asked = parser.parse_args()
+    if asked.rounds < FEWEST_ROUNDS:
+        parser.error(f"--rounds: at least {FEWEST_ROUNDS}, or no regression can tell growth from noise")
     began = time.monotonic()
     report = asyncio.run(run(asked.rounds))
     report["minutes"] = round((time.monotonic() - began) / 60, 1)
