@@ -1,4 +1,4 @@
-"""The matrix as a whole: rows are told apart, and no known problem of Velero's is without somebody who shows the guard."""
+"""The matrix as a whole: rows are told apart, and each known problem of Velero's has what shows its guard."""
 
 import re
 from collections import Counter

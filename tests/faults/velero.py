@@ -9,22 +9,19 @@ from tests.faults.surroundings import dead_api_service, foreign_backup, rejectin
 LONG = 60
 
 
-def damaged(what: str, how: str, guards: tuple[int, ...] = (), **more: Any) -> Fault:
+def damaged(what: str, how: str, guards: tuple[int, ...] = (), says: str = "", **more: Any) -> Fault:
     """A backup that Velero calls Completed."""
     switches = {"velero": {"damage_backup": {"how": how, **more}}}
-    return Fault("Velero", what, switches, ends="failed", code="proof-failed", guards=guards)
+    return Fault("Velero", what, switches, ends="failed", code="proof-failed", says=says, guards=guards)
 
 
-def backup(
-    what: str, code: str = "", *, says: str = "", guards: tuple[int, ...] = (), settings: Any = None, **velero: Any
-) -> Fault:
-    """A backup with these switches of Velero."""
-    more = {"settings": settings} if settings else {}
-    ends: Any = "failed" if code else "succeeded"
-    return Fault("Velero", what, {"velero": velero}, ends=ends, code=code, says=says, guards=guards, **more)
+def backup(what: str, code: str = "", *, row: dict[str, Any] | None = None, **velero: Any) -> Fault:
+    """A backup with these switches of Velero; ``row`` is what else the row says."""
+    return Fault("Velero", what, {"velero": velero}, ends="failed" if code else "succeeded", code=code, **(row or {}))
 
 
 OBJECT: dict[str, Any] = {"resource": "configmaps", "namespace": "internal", "name": "registry"}
+NAMED = "configmaps internal/registry"
 
 ROWS = [
     damaged("the archive is noise", "tar-overwritten"),
@@ -44,53 +41,37 @@ ROWS = [
         "one object left out",
         "item-missing",
         guards=(17,),
+        says=NAMED,
         **OBJECT,
     ),
-    damaged("one object in an older version", "item-older", **OBJECT),
-    backup(
-        "PartiallyFailed",
-        "backup-failed",
-        backup_phase="PartiallyFailed",
-        guards=(18,),
-    ),
-    backup("Failed", "backup-failed", backup_phase="Failed", guards=(16,)),
+    damaged("one object in an older version", "item-older", says=NAMED, **OBJECT),
+    backup("PartiallyFailed", "backup-failed", backup_phase="PartiallyFailed", row={"guards": (18,)}),
+    backup("Failed", "backup-failed", backup_phase="Failed", row={"guards": (16,)}),
     backup(
         "FailedValidation",
         "backup-failed",
         refuse="BackupStorageLocation default is in Unavailable status",
-        says="Unavailable status",
+        row={"says": "Unavailable status"},
     ),
     backup("somebody deletes the Backup", "backup-failed", vanish=True),
     backup(
         "Velero killed during the backup",
-        "backup-failed",
-        crash="backup:InProgress",
-        says="during the server starting",
-        guards=(6, 28),
+        crash_once="backup:InProgress",
+        row={"says": "during the server starting", "warnings": ("backup-made-again",), "guards": (6, 28)},
     ),
-    backup("Velero killed during the upload", "backup-failed", crash="backup:Uploading"),
-    backup(
-        "Velero killed with the backup ReadyToStart",
-        crash="backup:ReadyToStart",
-        guards=(1,),
-    ),
-    backup("Velero killed while it finalises", crash="backup:Finalizing"),
-    backup(
-        "Queued for ever",
-        "step-timeout",
-        slow={"backup:Queued": LONG},
-        settings=HURRIED,
-        guards=(1,),
-    ),
-    backup("InProgress for ever", "step-timeout", slow={"backup:InProgress": LONG}, settings=HURRIED),
-    backup("Finalizing for ever", "step-timeout", slow={"backup:Finalizing": LONG}, settings=HURRIED),
+    backup("Velero killed during the upload", crash_once="backup:Uploading", row={"warnings": ("backup-made-again",)}),
+    backup("Velero killed with the backup ReadyToStart", crash_once="backup:ReadyToStart", row={"guards": (1,)}),
+    backup("Velero killed while it finalises", crash_once="backup:Finalizing"),
+    backup("Queued for ever", "step-timeout", slow={"backup:Queued": LONG}, row={"guards": (1,), "settings": HURRIED}),
+    backup("InProgress for ever", "step-timeout", slow={"backup:InProgress": LONG}, row={"settings": HURRIED}),
+    backup("Finalizing for ever", "step-timeout", slow={"backup:Finalizing": LONG}, row={"settings": HURRIED}),
     backup(
         "the storage location is not available",
         "stack-not-ready",
         unavailable="dial tcp: connection refused",
-        settings=NO_WAKE,
+        row={"settings": NO_WAKE},
     ),
-    backup("Velero ends as soon as it starts", "stack-not-ready", crash="server:Started", settings=NO_WAKE),
+    backup("Velero ends as soon as it starts", "stack-not-ready", crash="server:Started", row={"settings": NO_WAKE}),
     Fault(
         "Velero",
         "a deletion that hangs",
@@ -128,7 +109,7 @@ ROWS = [
     Fault(
         "Velero",
         "Velero killed during a restore",
-        {"velero": {"crash": "restore:InProgress"}},
+        {"velero": {"crash_once": "restore:InProgress"}},
         operation="restore",
         warnings=("restore-failed",),
     ),

@@ -12,10 +12,11 @@ The file's member ``velero`` may hold::
      "vanish": true,
      "unavailable": "the message of every storage location",
      "slow":  {"backup:InProgress": 2.0},
-     "crash": "restore:InProgress"}
+     "crash": "restore:InProgress",
+     "crash_once": "backup:ReadyToStart"}
 
-``slow`` and ``crash`` name a point as ``<backup|restore|deletion>:<phase>``; ``Uploading`` is a point of a backup too,
-``server:Started`` one of the process. A crash happens once, but at ``server:Started`` each time.
+``slow``, ``crash`` and ``crash_once`` name a point as ``<backup|restore|deletion>:<phase>``; ``Uploading`` is a point
+of a backup too, ``server:Started`` one of the process.
 ``vanish``: somebody deletes each Backup as soon as it runs.
 """
 
@@ -62,10 +63,10 @@ class Switches:
         if seconds:
             log.warning("fault switch: %s %s waits %s s", point, name, seconds)
             await asyncio.sleep(seconds)
-        if switches.get("crash") == point:
+        if point in {switches.get("crash"), switches.get("crash_once")}:
             log.warning("fault switch: crash at %s of %s", point, name)
-            if work != "server" and self._path is not None:
-                drop_fault(self._path, "velero", "crash")
+            if self._path is not None:
+                drop_fault(self._path, "velero", "crash_once")
             os.kill(os.getpid(), signal.SIGKILL)
 
     def validation_errors(self) -> list[str]:
