@@ -20,6 +20,8 @@ from app.workflows.world import InstanceSession
 
 #: What a cluster that nothing is known of gets to say who it is, before it is powered off without a backup.
 IDENTITY_SECONDS = 10.0
+#: By how much a clock may be put right while a stop runs.
+CLOCK_SECONDS = 1.0
 
 
 async def stop_instance(request: StopRequest, session: InstanceSession, journal: Journal) -> StopResult:
@@ -78,7 +80,7 @@ async def prove_within_tries(
             attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory),
         )
         age = datetime.now(UTC) - backup.proof.finished_at
-        if resumed or age <= timedelta(seconds=session.settings.workflow.proof_max_age_seconds):
+        if resumed or is_fresh(age, session.settings.workflow.proof_max_age_seconds):
             return backup, changed
         await journal.warn(
             "proof-expired",
@@ -90,6 +92,11 @@ async def prove_within_tries(
         "every proof was too old when the power-off was due; the cluster runs on",
         remedy="Try again when the machine is less busy, or raise KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS.",
     )
+
+
+def is_fresh(age: timedelta, most_seconds: float) -> bool:
+    """Whether a proof of this age may count; one from the future has no age: the clock was set back since."""
+    return -CLOCK_SECONDS <= age.total_seconds() <= most_seconds
 
 
 async def power_off_unprotected(session: InstanceSession, journal: Journal, reason: str) -> StopResult:

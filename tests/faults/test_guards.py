@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.document import BEGIN, END, matrix_table
+from tests.faults.document import RELIABILITY, with_parts
 from tests.faults.guards import ELSEWHERE, KNOWN_PROBLEMS
 from tests.faults.matrix import ROWS
 
 ROOT = Path(__file__).parents[2]
-RELIABILITY = ROOT / "docs" / "reliability.md"
 
 
 def test_there_are_sixty_rows_and_each_has_a_name_of_its_own() -> None:
@@ -33,7 +32,7 @@ def test_the_tests_that_show_the_other_guards_exist(test: str) -> None:
     assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
 
 
-def test_the_document_shows_the_matrix_as_it_is() -> None:
-    """``python -m tests.faults`` writes it."""
+def test_the_document_shows_matrix_and_corpus_as_they_are() -> None:
+    """``python -m tests.faults`` writes them."""
     text = RELIABILITY.read_text()
-    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip() == matrix_table()
+    assert with_parts(text) == text
