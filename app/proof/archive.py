@@ -27,6 +27,8 @@ SUPPORTED_MAJOR = "1."
 #: The format before objects had copies by version (Velero 1.3).
 WITHOUT_COPIES = "1.0"
 PREFERRED = "-preferredversion"
+#: Where Velero says of which format the archive is.
+METADATA = "metadata/"
 CHUNK_BYTES = 1024 * 1024
 #: A tar ends with two blocks of zeros, and may be padded with more.
 TAR_END_BYTES = 1024
@@ -84,6 +86,7 @@ def read_archive(path: Path) -> Archive:
     for member, content in _members(path):
         if member == "metadata/version":
             archive.format_version = content[:100].decode(errors="replace").strip()
+        if member.startswith(METADATA):
             continue
         key, version = _key_of(member)
         found = _object(member, key, content)
@@ -93,8 +96,7 @@ def read_archive(path: Path) -> Archive:
             twins.add(member, key, content, copied=bool(version))
     if not archive.format_version.startswith(SUPPORTED_MAJOR):
         raise ArchiveDamaged(f"the archive has format version {archive.format_version!r}, not {SUPPORTED_MAJOR}x")
-    if not archive.format_version.startswith(WITHOUT_COPIES):
-        twins.check()
+    twins.check(may_lack=archive.format_version.startswith(WITHOUT_COPIES))
     return archive
 
 
@@ -111,9 +113,11 @@ class _Twins:
             raise ArchiveDamaged(f"{member[:200]} is in the archive twice")
         digests[key] = hashlib.sha256(content).digest()
 
-    def check(self) -> None:
+    def check(self, *, may_lack: bool) -> None:
         """Raises ``ArchiveDamaged`` for the first object that differs from its copy, or has none."""
         plain, copies = self._digests
+        if may_lack and not copies:
+            return
         for key in plain.keys() | copies.keys():
             if plain.get(key) != copies.get(key):
                 raise ArchiveDamaged(f"the archive holds {str(key)[:200]} in two forms, or without its copy")
@@ -122,7 +126,7 @@ class _Twins:
 def load_objects(path: Path, wanted: Callable[[ObjectKey], bool]) -> Iterator[tuple[ObjectKey, dict[str, Any]]]:
     """The objects themselves, one at a time, of the keys that are wanted."""
     for member, content in _members(path):
-        if member.startswith("metadata/"):
+        if member.startswith(METADATA):
             continue
         key, version = _key_of(member)
         if not version and wanted(key):

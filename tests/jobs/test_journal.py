@@ -1,13 +1,14 @@
 """The step journal: keys, results that survive JSON, deadlines, and what is told of a step."""
 
 import asyncio
+import errno
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from app.errors import ServiceError
+from app.errors import InsufficientStorage, ServiceError
 from app.jobs.journal import Journal, RecordedFailure
 from app.jobs.models import Job
 from app.jobs.repository import JobStore
@@ -68,6 +69,28 @@ async def test_a_recorded_failure_comes_back_as_it_was(store: JobStore) -> None:
     with pytest.raises(RecordedFailure) as again:
         await (await open_journal(store, job)).step(fail_once)
     assert again.value.problem() == first.value.problem()
+
+
+async def test_a_step_that_meets_a_full_disk_says_so(store: JobStore) -> None:
+    """Wherever in it the system says it first."""
+
+    async def write() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x")
+
+    with pytest.raises(InsufficientStorage, match="/var/tmp/x"):
+        await (await open_journal(store, await make_job(store))).step(write)
+
+
+async def test_a_step_without_a_descriptor_is_tried_again(store: JobStore) -> None:
+    """Others may give theirs back."""
+    left = [OSError(errno.EMFILE, "Too many open files")]
+
+    async def open_file() -> int:
+        if left:
+            raise left.pop()
+        return 3
+
+    assert await (await open_journal(store, await make_job(store))).step(open_file) == 3
 
 
 async def test_another_try_has_steps_of_its_own(store: JobStore) -> None:

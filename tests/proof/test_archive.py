@@ -79,6 +79,12 @@ def test_copies_of_other_versions_are_read_but_not_listed(tmp_path: Path) -> Non
     assert len(found.items) == len(OBJECTS)
 
 
+def test_a_backup_from_before_there_were_copies_is_read(tmp_path: Path) -> None:
+    """Format 1.0; files beside its version are Velero's own."""
+    members = [("metadata/version", b"1.0.0\n"), ("metadata/more", b"x"), (PLACE, BODY)]
+    assert list(read_archive(written(tmp_path / "a", gzip.compress(a_tar(members)))).items) == [SETTINGS]
+
+
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_truncated_archive_is_damaged(tmp_path: Path, tenth: int) -> None:
     """Cut off at ten places, the last one byte before the end."""
@@ -139,7 +145,14 @@ def test_a_damaged_stream_is_found(tmp_path: Path, content: bytes) -> None:
 
 PLACE = "resources/configmaps/namespaces/shop/settings.json"
 BODY = json.dumps(CONFIG).encode()
+COPY = "resources/configmaps/v1-preferredversion/namespaces/shop/settings.json"
 MEMBERS: dict[str, list[Member]] = {
+    "an object twice": [VERSION, (PLACE, BODY), (COPY, BODY), (PLACE, BODY)],
+    "a copy twice": [VERSION, (PLACE, BODY), (COPY, BODY), (COPY, BODY)],
+    "an object without its copy": [VERSION, (PLACE, BODY)],
+    "a copy without its object": [VERSION, (COPY, BODY)],
+    "a copy with one more space": [VERSION, (PLACE, BODY), (COPY, BODY + b" ")],
+    "a file that no backup has": [VERSION, (PLACE, BODY), (COPY, BODY), ("etc/passwd", b"root")],
     "no version": [(PLACE, BODY)],
     "a version to come": [("metadata/version", b"2.0.0\n"), (PLACE, BODY)],
     "no JSON": [VERSION, (PLACE, b'{"metadata"')],
