@@ -131,7 +131,12 @@ def object_shadowed(good: Good, dice: random.Random) -> Content:
 def contents_swapped(good: Good, dice: random.Random) -> Content:
     """Two objects, each under the other's name."""
     first = _pick(good, dice)
-    second = dice.choice([n for n, (name, _) in enumerate(good.members) if name.endswith(".json") and n != first])
+    others = [
+        n
+        for n, (name, content) in enumerate(good.members)
+        if name.endswith(".json") and content != good.members[first][1]
+    ]
+    second = dice.choice(others)
     members = _with(good.members, first, (good.members[first][0], good.members[second][1]))
     return packed(good, _with(members, second, (good.members[second][0], good.members[first][1])))
 
