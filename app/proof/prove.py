@@ -72,10 +72,10 @@ async def prove_backup(
         reading = download_and_read(request.backup, store, Path(scratch), on_bytes)
         read, canary = await together(reading, _canary(request, store))
         stored, archive, damage = read
-        findings, warnings = await asyncio.to_thread(what_it_says, stored, archive, request.backup_uid)
+        said, warnings = await asyncio.to_thread(what_it_says, stored, archive, request.backup_uid)
         absent, explained = await _check_inventory(request.inventory, archive, kube) if archive else ([], 0)
         volumes, unsaved = settle_volumes(request.volumes, stored, archive) if archive else (request.volumes, [])
-        findings += [*damage, *absent, *unsaved, *_of_canary(canary, request)]
+        findings = [*damage, *absent, *unsaved, *said, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
         if archive is not None:
             small[INDEX_FILE] = write_index(archive)

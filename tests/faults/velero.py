@@ -57,7 +57,11 @@ ROWS = [
     backup(
         "Velero killed during the backup",
         crash_once="backup:InProgress",
-        row={"says": "during the server starting", "warnings": ("backup-made-again",), "guards": (6, 28)},
+        row={
+            "says": "Velero was restarted while it made backup",
+            "warnings": ("backup-made-again",),
+            "guards": (6, 28),
+        },
     ),
     backup("Velero killed during the upload", crash_once="backup:Uploading", row={"warnings": ("backup-made-again",)}),
     backup("Velero killed with the backup ReadyToStart", crash_once="backup:ReadyToStart", row={"guards": (1,)}),
