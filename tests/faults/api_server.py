@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from tests.faults.rows import NO_WAKE, Fault
+from tests.faults.rows import Fault
 
 IDENTITY = "/api/v1/namespaces/kube-system"
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -40,7 +40,6 @@ ROWS = [
     backup("half a line in the watch", rule("half-line", BACKUPS, "WATCH", times=2)),
     backup("a watch that is reset", rule("reset", BACKUPS, "WATCH", times=2)),
     backup("a watch that never says anything", rule("hang", BACKUPS, "WATCH")),
-    backup("a watch that is refused", rule("status", BACKUPS, "WATCH", code=500, times=2)),
     backup("500 to the Backup that is posted", rule("status", BACKUPS, "POST", times=1)),
     backup("the Backup is made, the answer lost", rule("lost", BACKUPS, "POST", times=1)),
     backup("403 to one list of the inventory", rule("status", "/api/v1/secrets", code=403), "kubernetes-forbidden"),
@@ -51,5 +50,4 @@ ROWS = [
         "kubernetes-conflict",
     ),
     backup("a port-forward that fails once", rule("status", FORWARD, times=1)),
-    backup("no port-forward", rule("status", FORWARD, code=403), "stack-not-ready", settings=NO_WAKE),
 ]

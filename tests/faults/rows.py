@@ -14,14 +14,14 @@ Around = Callable[[Product], AbstractAsyncContextManager[None]]
 
 #: How long the service waits, so that a row takes seconds. Nothing that a good run on a slow machine could meet.
 PATIENT = {"WORKFLOW__RETRY_TIMEOUT_SECONDS": "2", "WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1"}
+#: One backup is kept, and little time to delete the others.
+PRUNING = PATIENT | {"WORKFLOW__PRUNE_TIMEOUT_SECONDS": "1", "WORKFLOW__KEEP_LAST": "1"}
 #: For rows that wait for such a deadline; a good run would not keep within it for certain.
 HURRIED = PATIENT | {
     "WORKFLOW__BACKUP_TIMEOUT_SECONDS": "2",
     "WORKFLOW__RESTORE_TIMEOUT_SECONDS": "2",
     "WORKFLOW__POWER_TIMEOUT_SECONDS": "2",
     "WORKFLOW__API_TIMEOUT_SECONDS": "2",
-    "WORKFLOW__PRUNE_TIMEOUT_SECONDS": "1",
-    "WORKFLOW__KEEP_LAST": "1",
 }
 #: For rows in which the stack does not come up.
 NO_WAKE = HURRIED | {"STACK__WAKE_TIMEOUT_SECONDS": "4"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.faults.rows import HURRIED, NO_WAKE, Fault
+from tests.faults.rows import HURRIED, NO_WAKE, PRUNING, Fault
 from tests.faults.surroundings import dead_api_service, foreign_backup, rejecting_webhook, terminating_namespace
 
 #: Longer than any deadline of these rows.
@@ -63,12 +63,10 @@ ROWS = [
             "guards": (6, 28),
         },
     ),
-    backup("Velero killed during the upload", crash_once="backup:Uploading", row={"warnings": ("backup-made-again",)}),
     backup("Velero killed with the backup ReadyToStart", crash_once="backup:ReadyToStart", row={"guards": (1,)}),
     backup("Velero killed while it finalises", crash_once="backup:Finalizing"),
     backup("Queued for ever", "step-timeout", slow={"backup:Queued": LONG}, row={"guards": (1,), "settings": HURRIED}),
     backup("InProgress for ever", "step-timeout", slow={"backup:InProgress": LONG}, row={"settings": HURRIED}),
-    backup("Finalizing for ever", "step-timeout", slow={"backup:Finalizing": LONG}, row={"settings": HURRIED}),
     backup(
         "the storage location is not available",
         "stack-not-ready",
@@ -80,7 +78,7 @@ ROWS = [
         "Velero",
         "a deletion that hangs",
         {"velero": {"slow": {"deletion:InProgress": LONG}}},
-        settings=HURRIED,
+        settings=PRUNING,
         warnings=("prune-backups-failed",),
     ),
     Fault(
