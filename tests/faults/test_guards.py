@@ -36,3 +36,12 @@ def test_the_document_shows_matrix_and_corpus_as_they_are() -> None:
     """``python -m tests.faults`` writes them."""
     text = RELIABILITY.read_text()
     assert with_parts(text) == text
+
+
+def test_the_document_has_the_figures_of_the_corpus_last_run() -> None:
+    """Nothing was missed in it."""
+    sums = re.findall(r"^ *(\d+) of *(\d+)  in all$", (ROOT / "docs" / "runs" / "corpus.txt").read_text(), re.MULTILINE)
+    text = " ".join(RELIABILITY.read_text().split())
+    assert [(found, f"{int(found):,} of {int(tried):,}" in text) for found, tried in sums] == [
+        ("1050", True), ("1200", True), ("1000", True)
+    ]  # fmt: skip
