@@ -16,7 +16,7 @@ import httpx
 #: What ``serve`` is told before the directory: with the embedded sandbox, or with the driver the settings name.
 SANDBOX = ("--sandbox", "--state-dir")
 CONFIGURED = ("--home",)
-READY_SECONDS = 20
+READY_SECONDS = 45
 JOB_SECONDS = 50
 
 
