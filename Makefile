@@ -85,9 +85,14 @@ openapi: $(READY) ## Write openapi.json as the app serves it
 bench: $(READY) ## Measure against baselines taken in the same run
 	@$(BIN)/python -m bench
 
+# One resolution. The other two files are parts of it: what a container runs, and what builds the wheel.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+PART    := $(COMPILE) --constraints requirements.lock --no-annotate
+
 lock: $(READY) ## Pin every dependency anew, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra sandbox --group dev --output-file requirements.lock
+	@$(PART) pyproject.toml --extra sandbox --output-file requirements-service.lock
+	@$(PART) --group build --output-file requirements-build.lock
 
 clean: ## Remove what make has made here
 	rm -rf $(VENV) var
