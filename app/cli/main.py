@@ -75,8 +75,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's way of calli
 @app.callback()
 def program(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does it all
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of this program.")
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of this program."),
     ] = False,
 ) -> None:
     """Stop and start local ECS environments (KECS instances) without losing their state."""
