@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test test-browser test-go test-real test-real-long test-real-matrix wheel release-check bench-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not release" $(SIDE_BY_SIDE)
 
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser
@@ -67,6 +67,12 @@ real-binaries: $(READY) ## Build the real components from pinned sources (about 
 
 serve: $(READY) ## Serve the API on 127.0.0.1:5380 with the embedded sandbox
 	@$(BIN)/kecs-state serve --sandbox
+
+wheel: $(READY) ## Build the wheel into dist/, offline
+	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+release-check: $(READY) ## Install the wheel where nothing else is and serve the sandbox with it (about a minute)
+	@$(BIN)/pytest tests/release -m "release or not release"
 
 lint: $(READY) ## Check format, lint, types, import layers, dead code and sizes
 	@$(BIN)/ruff format --check .
