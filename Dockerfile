@@ -1,5 +1,5 @@
 # kecs-state with the k3d and docker command lines; docs/container.md says how it is run and what was tried.
-# Every version is an argument or a lock file. BASE needs apt and Python 3.11 or newer.
+# Every version is an argument or in a lock file. BASE is a Debian 13 with Python 3.11 or newer.
 ARG BASE=docker.io/library/python:3.13.9-slim-trixie
 
 FROM ${BASE} AS wheel
