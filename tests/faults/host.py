@@ -22,8 +22,8 @@ ROWS = [
     Fault(
         "host", "a file where proofs should go", around=file_for_proofs, ends="failed", code="host-directory-unusable"
     ),
-    Fault("host", "the database is locked for a second", around=database_locked),
+    Fault("host", "the database is locked for a while", around=database_locked),
     Fault("host", "the database cannot grow", around=database_unwritable, ends="refused", code="database-unavailable"),
-    Fault("host", "the database cannot grow for a second, in the midst of a job", around=database_unwritable_soon),
-    Fault("host", "no file can be opened for a second, in the midst of a job", around=no_descriptors_soon),
+    Fault("host", "the database cannot grow for a while, in the midst of a job", around=database_unwritable_soon),
+    Fault("host", "no file can be opened for a while, in the midst of a job", around=no_descriptors_soon),
 ]

@@ -24,8 +24,8 @@ from tests.product import Product
 from tests.waiting import eventually
 from tests.workflows.test_webhooks import rejecting
 
-#: How long the host's troubles last that pass by themselves.
-PASSING_SECONDS = 1.0
+#: How long the host's troubles last that pass by themselves; within the time that a step is tried again.
+PASSING_SECONDS = 0.5
 #: When they begin that are to meet a job at its work.
 SOON_SECONDS = 0.3
 
