@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test test-browser test-docs test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,13 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not docs" $(SIDE_BY_SIDE)
 
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser
+
+test-docs: $(READY) ## Type every command of README.md and docs/ on one sandbox service (curl, jq, openssl)
+	@$(BIN)/pytest -m docs tests/docs
 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go
