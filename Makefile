@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The site's generator has an environment of its own.
+SITE_BIN := var/docs-venv/bin
 
 ALONE  := tests/real/test_clusters.py
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
@@ -14,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-docs test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test test-browser test-docs test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi docs bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,12 +87,23 @@ format: $(READY) ## Rewrite the code in the project's format
 openapi: $(READY) ## Write openapi.json as the app serves it
 	@$(BIN)/kecs-state openapi > openapi.json
 
+$(SITE_BIN)/.ready: requirements-docs.lock
+	@$(PYTHON) -m venv $(dir $(SITE_BIN))
+	@$(SITE_BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: $(READY) $(SITE_BIN)/.ready ## Write docs/reference as the code says, and make a site of docs/ in var/site
+	@$(BIN)/python -m reference
+	@$(SITE_BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir var/doctrees docs var/site
+
 bench: $(READY) ## Measure against baselines taken in the same run
 	@$(BIN)/python -m bench
 
 lock: $(READY) ## Pin every dependency anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile --group docs --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-docs.lock
 
 clean: ## Remove what make has made here
 	rm -rf $(VENV) var

@@ -127,6 +127,11 @@ class Statistics:
         return _Rows(await self._store.finished_jobs(instance), await self._store.backups.everywhere(instance))
 
 
+def metric_families() -> list[Metric]:
+    """Every metric by its name, type, labels and meaning, without values."""
+    return list(_Collector(_Rows([], [])).collect())
+
+
 class _Collector:
     """Rows as metric families."""
 

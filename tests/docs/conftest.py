@@ -37,7 +37,9 @@ class Reader:
         state_dir = self.service.state_dir
         for name in supervisor.list_clusters(state_dir).keys() - set(instances):
             await supervisor.delete(state_dir, name)
-            shutil.rmtree(state_dir / "instances" / name)
+        for directory in (state_dir / "instances").glob("[!.]*"):
+            if directory.name not in supervisor.list_clusters(state_dir):
+                shutil.rmtree(directory)
         for name in instances:
             if name not in supervisor.list_clusters(state_dir):
                 await supervisor.create(state_dir, name)
