@@ -28,7 +28,9 @@ def test_every_acceptance_test_has_its_line() -> None:
     assert named == set(tests)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *(ROOT / "docs/decisions").iterdir()], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / "docs/decisions").iterdir())], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_every_link_leads_somewhere(page: Path) -> None:
     """To a file or directory of this repository, and to a heading in it."""
     for target, anchor in LINK.findall(page.read_text()):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from tests.service import RunningService, running_service
 PROGRAMS = ("curl", "jq", "openssl")
 #: What the pages say of the service's address.
 SHOWN_URL = "http://127.0.0.1:5380"
-PAGE_SECONDS = 100
+#: A page takes half a minute at most, and ten times as long where everything else runs at the same time.
+PAGE_SECONDS = 300
 #: Begins each command's output; then comes its number.
 _MARK = "\x1e"
 
@@ -60,13 +62,15 @@ class Reader:
         shell = await asyncio.create_subprocess_exec(
             "bash", str(script), cwd=self.directory, env=self._environment(),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
         try:
             async with asyncio.timeout(PAGE_SECONDS):
                 output, _ = await shell.communicate()
         finally:
             if shell.returncode is None:
-                shell.kill()
+                os.killpg(shell.pid, signal.SIGKILL)
+                await shell.wait()
         printed = output.decode().split(_MARK)[1:]
         failed = commands[len(printed) - 1]
         assert shell.returncode == 0, f"{failed.place}: exit code {shell.returncode}\n{failed.text}\n{printed[-1]}"

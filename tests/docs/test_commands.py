@@ -37,7 +37,7 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.docs
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("page", [page for page in RUN if name_of(page) != WITH_STORE], ids=name_of)
 async def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
@@ -47,7 +47,7 @@ async def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
 
 
 @pytest.mark.docs
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_page_of_stores_does_what_it_says(reader: Reader, tmp_path: Path) -> None:
     """The last of them, as the service has other settings from here on."""
