@@ -34,21 +34,21 @@ class Reader:
     service: RunningService
     directory: Path
 
-    async def has(self, *instances: str) -> None:
-        """Until exactly these sandbox instances exist, filled and running."""
+    async def has(self, name: str) -> None:
+        """Until that sandbox instance is there, filled and running."""
         state_dir = self.service.state_dir
-        for name in supervisor.list_clusters(state_dir).keys() - set(instances):
-            await supervisor.delete(state_dir, name)
-        for directory in (state_dir / "instances").glob("[!.]*"):
-            if directory.name not in supervisor.list_clusters(state_dir):
-                shutil.rmtree(directory)
-        for name in instances:
-            if name not in supervisor.list_clusters(state_dir):
-                await supervisor.create(state_dir, name)
-                await seed(state_dir, name)
-                await seed_custom_resources(state_dir, name)
-            else:
-                await supervisor.power_on(state_dir, name)
+        if name in supervisor.list_clusters(state_dir):
+            await supervisor.power_on(state_dir, name)
+        else:
+            await supervisor.create(state_dir, name)
+            await seed(state_dir, name)
+            await seed_custom_resources(state_dir, name)
+
+    async def lacks(self, name: str) -> None:
+        """Until neither its cluster is there nor anything that was kept of it."""
+        if name in supervisor.list_clusters(self.service.state_dir):
+            await supervisor.delete(self.service.state_dir, name)
+        shutil.rmtree(self.service.state_dir / "instances" / name, ignore_errors=True)
 
     async def types(self, commands: Sequence[Command]) -> list[str]:
         """What each command printed; the first that fails ends it, as an assertion."""
@@ -95,7 +95,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     assert not missing, f"the pages' commands need {' and '.join(missing)}: install it"
     async with running_service(tmp_path_factory.mktemp("docs")) as service:
         yield service
-        await Reader(service, Path()).has()
+        for name in supervisor.list_clusters(service.state_dir):
+            await supervisor.delete(service.state_dir, name)
 
 
 @pytest.fixture

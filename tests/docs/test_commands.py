@@ -10,8 +10,8 @@ from tests.docs.blocks import COMMANDS, OTHER, PAGES, ROOT, Command, agrees, blo
 from tests.docs.conftest import Reader
 from tests.workflows.external_store import BUCKET, running_external_store
 
-#: Pages that begin with nothing; before any other the instance ``demo`` runs.
-FROM_NOTHING = {"README.md", "docs/tutorial.md"}
+#: Pages that make an instance; before any other ``demo`` runs.
+MAKES = {"README.md": "demo", "docs/tutorial.md": "first"}
 #: Begins with a service whose settings name a store.
 WITH_STORE = "docs/storage.md"
 RUN = [page for page in PAGES if any(block.runs for block in blocks(page))]
@@ -42,7 +42,10 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("page", [page for page in RUN if name_of(page) != WITH_STORE], ids=name_of)
 async def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     """No command fails, and what a page shows of its output is what comes."""
-    await reader.has(*([] if name_of(page) in FROM_NOTHING else ["demo"]))
+    if made := MAKES.get(name_of(page)):
+        await reader.lacks(made)
+    else:
+        await reader.has("demo")
     await follow(page, reader)
 
 
