@@ -77,10 +77,11 @@ class Reader:
         return printed
 
     def _environment(self) -> dict[str, str]:
-        """A home of its own; the settings lead to the service of these tests."""
+        """A home of its own, where units are written too; the settings lead to the service of these tests."""
         return os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.directory),
+            "XDG_CONFIG_HOME": "",
             "KECS_STATE_URL": str(self.service.client.base_url),
             "KECS_STATE_DRIVER": "sandbox",
             "KECS_STATE_SANDBOX_STATE_DIR": str(self.service.state_dir),

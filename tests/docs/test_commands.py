@@ -23,6 +23,7 @@ NOT_RUN = {
     ("docs/air-gap.md", "needs a package index"),
     ("docs/ci.md", "the tests have a service of their own"),
     ("docs/cli.md", "needs the shell fish"),
+    ("docs/container.md", "needs Docker"),
     ("docs/drivers.md", "needs Docker and kind"),
     ("docs/storage.md", "the tests start the service with the address of their own store"),
     ("docs/tutorial.md", "the tests have a service of their own"),
