@@ -156,14 +156,18 @@ def _translated() -> Iterator[None]:
 
 
 def database_url(settings: Settings) -> str:
-    """The configured URL, or SQLite in the state directory (made 0700)."""
+    """The configured URL, or SQLite in the state directory (made 0700), in a file only its owner reads."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
+    path = settings.state_directory / "state.db"
     try:
         settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            # SQLite would leave it to the umask; its other files get the mode of this one.
+            path.touch(mode=0o600)
     except OSError as error:
         raise DatabaseError(f"the state directory {settings.state_directory} cannot be made: {error}") from error
-    return f"sqlite:///{settings.state_directory / 'state.db'}"
+    return f"sqlite:///{path}"
 
 
 def migrations_directory() -> Path:
