@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-long soak fuzz test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test chaos chaos-long soak fuzz sbom audit test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ soak: $(READY) ## 300 stops and starts, ten at once, many shutdowns (about 40 mi
 
 fuzz: $(READY) ## 50,000 hostile requests to a sandbox service (about half an hour); keeps the report in docs/runs
 	@$(BIN)/python -m tests.fuzz --keep docs/runs/fuzz.json
+
+sbom: $(READY) ## Write the bill of materials (CycloneDX) to var/sbom.json
+	@$(BIN)/python -m tests.supply_chain sbom
+
+audit: $(READY) ## Ask for known vulnerabilities of what is pinned (network; exit status 2 if nobody could be asked)
+	@$(BIN)/python -m tests.supply_chain audit
 
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser

@@ -1,8 +1,8 @@
 """Loaded by every Python below a test that puts this directory on PYTHONPATH; writes down what the service does.
 
 A service started this way has umask 0, so that a file or directory is private only by the mode it is made with, and
-an audit hook that notes, one JSON line each, the programs it starts, modes changed afterwards, and files made where
-the directory does not keep others out.
+an audit hook that notes, one JSON line each, the programs it starts, modes changed afterwards, and files made by
+``open()`` where the directory does not keep others out.
 """
 
 import json
@@ -10,7 +10,6 @@ import os
 import sys
 
 NOTES = os.environ.get("NOTES_OF_THE_WATCHED", "")
-MADE = os.O_CREAT | os.O_WRONLY | os.O_RDWR
 
 
 def note(what: str, value: object) -> None:
@@ -28,17 +27,22 @@ def is_open_to_others(path: str) -> bool:
         return False
 
 
+def is_made_in_public(path: object, mode: object) -> bool:
+    """Whether ``open()``, which leaves the mode of a new file to the umask, writes one where others may enter.
+
+    ``os.open``, which has no such mode, names the rights itself; what it made is looked at afterwards.
+    """
+    return isinstance(path, str) and isinstance(mode, str) and bool(set(mode) & set("wax+")) and is_open_to_others(path)
+
+
 def watch(event: str, arguments: tuple[object, ...]) -> None:
     """The audit hook."""
     if event == "subprocess.Popen":
         note("program", arguments[1])
     elif event == "os.chmod":
         note("chmod", arguments[0])
-    elif event == "open" and isinstance(arguments[0], str) and isinstance(arguments[2], int):
-        path, flags = arguments[0], arguments[2]
-        # With its directory given as a descriptor there is no path to look at; what is left of it is looked at later.
-        if flags & MADE and os.path.isabs(path) and path != NOTES and is_open_to_others(path):  # noqa: PTH117
-            note("open", path)
+    elif event == "open" and is_made_in_public(*arguments[:2]):
+        note("open", arguments[0])
 
 
 if NOTES and "app.cli.main" in sys.orig_argv:
