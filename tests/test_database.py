@@ -1,6 +1,7 @@
 """The database file: how it is written, and what is said when it cannot be."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -21,6 +22,20 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
     yield database
+    await database.close()
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+async def test_every_file_of_it_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Secrets of webhooks lie there; SQLite gives its log the rights of the database."""
+    before = os.umask(umask)
+    try:
+        database = Database(database_url(Settings(home=tmp_path)))
+        await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "state").iterdir()}
+    assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], "0o600")
     await database.close()
 
 

@@ -50,7 +50,10 @@ async def run(wanted: int, seed: int) -> dict[str, Any]:
             rounds = itertools.count()
             while alive and attack.requests < wanted:
                 attack.known = known | await a_webhook(product)
+                told = len(attack.failures)
                 await one_round(product, attack, seed + next(rounds))
+                for failure in attack.failures[told:]:
+                    print(f"FINDING: {failure}", flush=True)
                 alive = await is_ready(product)
                 print(f"{attack.requests} of {wanted} requests, {time.monotonic() - began:.0f} s, "
                       f"{len(attack.failures)} findings", flush=True)  # fmt: skip
