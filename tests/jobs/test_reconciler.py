@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from app.db import Database, DatabaseError
@@ -13,8 +12,11 @@ from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.settings import WorkflowSettings
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import eventually, reconciling, run_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def add(first: int, second: int) -> int:
@@ -244,7 +246,7 @@ async def run(journal):
     return {"values": [await journal.step(first), await journal.step(second)]}
 
 async def main():
-    store = JobStore(Database("sqlite:///" + sys.argv[1]), "here")
+    store = JobStore(Database(sys.argv[1]), "here")
     async with Reconciler(store, {"stop": run}, WorkflowSettings()) as reconciler:
         job = (await store.active_jobs())[0]
         print((await reconciler.wait(job.id, 30)).result, flush=True)
@@ -254,12 +256,12 @@ asyncio.run(main())
 
 
 async def test_a_killed_process_loses_nothing_but_the_step_in_flight(
-    store: JobStore, database: Database, tmp_path: Path
+    store: JobStore, database: Database, database_url: str
 ) -> None:
     """SIGKILL in the second step; the next process runs only that one."""
     await make_job(store)
     await database.close()
-    arguments = [sys.executable, "-c", PROGRAM, str(tmp_path / "state.db")]
+    arguments = [sys.executable, "-c", PROGRAM, database_url]
     killed = await asyncio.create_subprocess_exec(*arguments, "hang", stdout=asyncio.subprocess.PIPE)
     assert killed.stdout is not None
     async with asyncio.timeout(20):

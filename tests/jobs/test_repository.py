@@ -8,7 +8,10 @@ from app.jobs.models import BackupRecord
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.queries import now
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def test_a_second_active_job_on_an_instance_is_refused_with_the_first_ones_id(store: JobStore) -> None:
