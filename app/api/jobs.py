@@ -115,7 +115,7 @@ async def list_events(
     """
     cursor = await live.read_cursor(services.store, after, last_event_id)
     if live.wants_stream(accept):
-        begin = cursor if cursor is not None else await services.store.last_event_id()
+        begin = cursor if cursor is not None else await services.store.tail.newest_id()
         return await live.Stream(services.store, instance=instance).answer(begin)
     return [EventView.of(event) for event in await services.store.events(None, cursor or 0, instance)]
 

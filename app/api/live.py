@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 15.0
 #: What a browser waits before it connects again.
 RECONNECT_MS = 1000
 LARGEST_ID = 2**63 - 1
+#: Written in the transaction of a job's end; nothing comes after it.
+LAST_OF_A_JOB = {f"job.{status}" for status in ENDED}
 
 After = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="The `id` of the last event already seen.")]
 LastEventId = Annotated[
@@ -44,7 +46,7 @@ async def read_cursor(store: "JobStore", after: int | None, last_event_id: str |
         if not last_event_id.isascii() or not last_event_id.isdigit() or int(last_event_id) > LARGEST_ID:
             raise InvalidCursor("Last-Event-ID is not the id of an event", remedy="Send the `id` of an event, or none.")
         after = int(last_event_id)
-    if after and after > (newest := await store.last_event_id()):
+    if after and after > (newest := await store.tail.newest_id()):
         raise InvalidCursor(
             f"there is no event {after} yet, the newest is {newest}",
             remedy="Begin anew without a cursor; the database may have been replaced.",
@@ -72,15 +74,15 @@ class Stream:
         yield f"retry: {RECONNECT_MS}\n\n"
         while True:
             written = self.store.database.next_write()
-            # Asked before the events: what has ended by then has written its last one.
-            ended = self.job_id is not None and (await self.store.get(self.job_id)).status in ENDED
-            events = await self.store.events(self.job_id, cursor, self.instance)
+            events = await self.store.tail.after(cursor, self.job_id, self.instance)
+            if events is None:
+                events = await self.store.events(self.job_id, cursor, self.instance)
             if events:
                 yield "".join(_message(EventView.of(event)) for event in events)
                 cursor = events[-1].id or cursor
-            elif ended:
+            if self.job_id is not None and any(event.type in LAST_OF_A_JOB for event in events):
                 return
-            elif not await _within(written, HEARTBEAT_SECONDS):
+            if not events and not await _within(written, HEARTBEAT_SECONDS):
                 yield ": still here\n\n"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 from uuid6 import uuid7
@@ -15,6 +15,7 @@ from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, Pas
 from app.jobs.backups import BackupStore
 from app.jobs.models import Job, JobEvent, JobStep
 from app.jobs.states import ACTIVE, ENDED, JobStatus
+from app.jobs.tail import Tail
 from app.jobs.telling import Tell, tell_nobody
 from app.queries import now, reads, writes
 
@@ -32,12 +33,13 @@ class RequestKey:
 
 
 class JobStore:
-    """The jobs of one host; ``backups`` are those of its instances."""
+    """The jobs of one host; ``backups`` are those of its instances, ``tail`` the newest events of every job."""
 
     def __init__(self, database: Database, host: str, tell: Tell = tell_nobody) -> None:
         self.database = database
         self.host = host
         self.backups = BackupStore(database, host, tell)
+        self.tail = Tail(database)
         self._tell = tell
 
     async def create(
@@ -276,11 +278,6 @@ class JobStore:
         if instance is not None:
             query = query.join(Job).where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()
-
-    @reads
-    def last_event_id(self, session: Session) -> int:
-        """The id of the newest event, 0 without any."""
-        return session.execute(select(func.max(JobEvent.id))).scalar() or 0
 
     @reads
     def finished_jobs(self, session: Session, instance: str | None) -> Sequence[Job]:

@@ -98,7 +98,12 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
-@pytest.fixture
-def dashboard(page: Page, product: Product) -> Dashboard:
-    """The dashboard of that service."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def dashboard(page: Page, product: Product) -> Dashboard:
+    """The dashboard of that service, its instance at rest and running whatever became of the test before."""
+    product.faults()
+    for job in (await product.service.client.get("/jobs", params={"page_size": 10})).json()["jobs"]:
+        await product.service.ended(job["id"])
+    if product.state() == "stopped":
+        await product.start()
     return Dashboard(page, f"http://127.0.0.1:{product.service.port}")

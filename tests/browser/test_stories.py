@@ -65,8 +65,8 @@ async def test_a_stop_and_a_start_are_followed_phase_by_phase(dashboard: Dashboa
 
 
 async def test_of_phases_side_by_side_one_is_the_current_one(dashboard: Dashboard, product: Product) -> None:
-    """A stop checks while it wakes the stack; a set has one current member at most."""
-    job = (await product.service.client.get("/jobs", params={"status": "succeeded"})).json()["jobs"][0]
+    """A backup checks while it wakes the stack; a set has one current member at most."""
+    job = (await product.service.client.get("/jobs", params={"type": "backup"})).json()["jobs"][-1]
     side_by_side = [
         {"id": n, "job_id": job["id"], "type": "step.started", "at": job["created_at"], "data": {"step": step}}
         for n, step in enumerate(("prepare-scope", "wake-stack"), start=1)

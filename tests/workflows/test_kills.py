@@ -1,11 +1,13 @@
 """A restore and a stop killed in each of their steps, in every world; tests/chaos does so at random."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.test_kills import SETTINGS, kill_in
 from tests.instances import NAME
+from tests.product import sandbox_product
 from tests.workflows.conftest import Products
 
 FULL_RESTORE = [
@@ -32,6 +34,9 @@ STOP = [
     "power-off",
     "verify-off",
 ]
+
+
+MIGRATION = ["ask-kecs", "create-backup", "prove-backup", "check-coverage", "switch-policy"]
 
 
 @pytest.mark.long
@@ -64,3 +69,18 @@ async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everythin
         comparison = ended["result"]["restored"]["comparison"]
         assert (comparison["missing"], comparison["differing"]) == ([], [])
         assert ended["result"]["restore_outstanding"] is None
+
+
+@pytest.mark.timeout(120)
+async def test_a_migration_killed_in_each_of_its_steps_switches_once(tmp_path: Path) -> None:
+    """One job with one backup; the way back is what the policy said before the first attempt."""
+    async with sandbox_product(tmp_path, ROLLOUT="opt-in", **SETTINGS) as product:
+        job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/migration")).json()
+        for step in MIGRATION:
+            await kill_in(product, job, step)
+        ended = await product.service.ended(job["id"])
+        assert (ended["status"], ended["result"]["switched"]) == ("succeeded", True), ended["error"]
+        assert len(await product.backups()) == 1
+        assert (await product.service.run(f"/instances/{NAME}/migration", {"back": True}))["result"][
+            "use_velero_backup"
+        ] is None

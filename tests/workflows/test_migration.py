@@ -49,8 +49,8 @@ def codes(view: dict[str, Any]) -> list[str]:
     return [note["code"] for note in view["notes"]]
 
 
-async def test_the_three_stages_end_to_end(tmp_path: Path) -> None:
-    """1.0: DuckDB still does it. Migrated: Velero by the instance's policy. 1.2 would change nothing any more. Back."""
+async def test_a_migration_and_its_way_back(tmp_path: Path) -> None:
+    """DuckDB still does it. Migrated: Velero by the instance's policy, whatever the stage. And back."""
     async with sandbox_product(tmp_path, ROLLOUT="opt-in") as product:
         before = await report(product)
         assert (before["source"], before["backup"], before["complete"]) == ("cluster", None, False)
@@ -73,6 +73,29 @@ async def test_the_three_stages_end_to_end(tmp_path: Path) -> None:
         ended = await command(str(product.service.client.base_url), "migrate", NAME, "--back")
         assert (ended.code, policy_of(product)) == (0, None)
         assert (await product.stop())["result"]["protected"] is False
+
+
+async def test_the_three_stages_and_back_on_one_instance(tmp_path: Path) -> None:
+    """1.0, 1.1, 1.2 and 1.0 again, by restarts with another setting: each stop and start does what its stage says."""
+    async with sandbox_product(tmp_path, ROLLOUT="opt-in") as product:
+        for stage, protected, action in [
+            ("opt-in", False, "nothing-to-restore"),
+            ("default", True, "restore"),
+            ("only", True, "restore"),
+        ]:
+            await product.service.serve_with(ROLLOUT=stage)
+            stopped = await product.stop()
+            assert (stopped["status"], stopped["result"]["protected"]) == ("succeeded", protected)
+            await product.recreate()
+            started = await product.start()
+            assert (started["status"], started["result"]["action"]) == ("succeeded", action)
+            # KECS's own restoration is the first stage's alone.
+            assert (started["result"]["kecs_restored"] is None) == protected
+        await product.service.serve_with(ROLLOUT="opt-in")
+        assert (await product.stop())["result"]["protected"] is False
+        # The way back loses nothing: what was proven before is still there to be restored.
+        await product.recreate()
+        assert (await product.start())["result"]["action"] == "restore"
 
 
 async def test_every_cluster_service_and_task_is_reported(tmp_path: Path) -> None:
