@@ -80,12 +80,12 @@ class Database:
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """The result of ``query`` on a session that is for reading only."""
-        return await self._to_its_end(self._read, query)
+        return await self.to_its_end(self._read, query)
 
     async def write(self, change: Callable[[Session], T]) -> T:
         """The result of ``change``, made in one transaction: committed at its end, rolled back by an exception."""
         try:
-            return await self._to_its_end(self._write, change)
+            return await self.to_its_end(self._write, change)
         finally:
             written, self._written = self._written, asyncio.Event()
             written.set()
@@ -100,14 +100,14 @@ class Database:
 
     def connect_alone(self) -> Connection:
         """A connection of PostgreSQL beside the pool, for locks that last as long as it does."""
-        with self._translated():
+        with self.translated():
             return postgres.connect_alone(self._url)
 
     async def migrate(self) -> None:
         """Bring the schema up to this version of the code, wholly or not at all."""
-        await self._to_its_end(self._migrate)
+        await self.to_its_end(self._migrate)
 
-    async def _to_its_end(self, work: Callable[..., T], *args: Any) -> T:
+    async def to_its_end(self, work: Callable[..., T], *args: Any) -> T:
         """Wait for a thread even if the caller is cancelled meanwhile, once or more often; raise that afterwards.
 
         The thread goes on in any case: who left it behind would not know what the row says.
@@ -125,11 +125,11 @@ class Database:
         return future.result()
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
             return query(session)
 
     def _write(self, change: Callable[[Session], T]) -> T:
-        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
             if self.is_sqlite:
                 session.execute(text("BEGIN IMMEDIATE"))
             else:
@@ -146,7 +146,7 @@ class Database:
 
         configuration = Config()
         configuration.set_main_option("script_location", str(migrations_directory()))
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             if self.is_sqlite:
                 # Alembic opens no transaction on SQLite; without one, a crash would leave half a schema.
                 connection.execute(text("BEGIN IMMEDIATE"))
@@ -159,7 +159,7 @@ class Database:
             connection.commit()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """The driver's errors as ours; none of them repeats the URL, which may hold a password."""
         try:
             yield

@@ -23,9 +23,11 @@ MIGRATION_SECONDS = 60
 #: A peer that has vanished is noticed after some 25 seconds, on either side.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-#: Of every session. Waiting for a lock ends as on SQLite; a process that stands still inside a transaction must not
-#: hold all others up; and no statement of ours runs for half a minute.
+#: Of every session. What was committed is on the server's disk, however it is set up; waiting for a lock ends as on
+#: SQLite; a process that stands still inside a transaction must not hold all others up; and no statement of ours runs
+#: for half a minute.
 SESSION_SETTINGS = {
+    "synchronous_commit": "on",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
     "statement_timeout": "30s",
@@ -94,7 +96,12 @@ def remedy_for(reason: str) -> str:
 def _options() -> dict[str, Any]:
     return {
         "hide_parameters": True,
-        "connect_args": {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 20_000, **KEEPALIVE},
+        "connect_args": {
+            "application_name": "kecs-state",
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": 20_000,
+            **KEEPALIVE,
+        },
     }
 
 

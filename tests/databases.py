@@ -1,7 +1,8 @@
-"""Which databases a test runs on: SQLite, and with ``pytestmark = ON_BOTH_DATABASES`` on PostgreSQL as well."""
+"""Which databases a test runs on: SQLite, and with these marks on PostgreSQL too, or alone."""
 
 import pytest
 
 ON_BOTH_DATABASES = pytest.mark.parametrize(
     "kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], ids=str
 )
+ON_POSTGRES = pytest.mark.parametrize("kind", [pytest.param("postgres", marks=pytest.mark.postgres)], ids=str)

@@ -21,7 +21,8 @@ from tests.service import free_port
 USER, PASSWORD = "kecs", "correct-horse-4711"
 #: Where Debian puts the programs of each version.
 DEBIAN = Path("/usr/lib/postgresql")
-#: A server for tests survives no power cut, and need not.
+#: A server for tests survives no power cut, and need not; nor would it keep what was committed when it crashes, if our
+#: sessions did not insist on that.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=40", "TimeZone=Asia/Tokyo")
 
 _numbers = count(1)
@@ -72,11 +73,18 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+    def end_sessions(self, database: str) -> None:
+        """What a restart of the server, or of something between, does to every session of a database at once."""
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s",
+            database,
+        )
+
+    def execute(self, statement: str, *values: Any, database: str = "postgres") -> list[Any]:
         """One statement by the superuser, and its rows."""
         url = self.url(database).replace("+psycopg", "")
         with psycopg.connect(url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def _run(self, name: str, *arguments: str, tries: int = 1) -> None:
