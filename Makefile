@@ -86,7 +86,7 @@ bench: $(READY) ## Measure against baselines taken in the same run
 	@$(BIN)/python -m bench
 
 lock: $(READY) ## Pin every dependency anew, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile pyproject.toml --extra postgres --extra sandbox --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove what make has made here

@@ -67,6 +67,7 @@ async def test_each_service_works_its_own_jobs_and_a_killed_one_takes_only_its_o
 ) -> None:
     """One is killed while it backs up: the other ends its stop and leaves that job alone; it goes on at the restart."""
     async with two_products(tmp_path, url) as (one, two):
+        one.faults(slow={"backup:InProgress": 3.0})
         jobs = [(await product.service.post(f"/instances/{NAME}/stop")).json() for product in (one, two)]
         await at_step(two.service, jobs[0], "wait-for-backup")
         await one.service.kill()

@@ -41,9 +41,9 @@ class BackupStore:
         return session.execute(query).scalars().all()
 
     @reads
-    def everywhere(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
-        """Every backup ever recorded, of one instance or of all; for statistics."""
-        query = select(BackupRecord)
+    def of_host(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
+        """Every backup ever recorded of this host, of one instance or of all; for statistics."""
+        query = select(BackupRecord).where(col(BackupRecord.host) == self.host)
         if instance is not None:
             query = query.where(col(BackupRecord.instance) == instance)
         return session.execute(query).scalars().all()

@@ -11,7 +11,7 @@ from sqlmodel import Session, SQLModel, col, select
 from uuid6 import uuid7
 
 from app.db import Database
-from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
+from app.errors import JobAlreadyFinished, JobNotFound, JobOfAnotherHost, OperationInProgress, PastPointOfNoReturn
 from app.jobs.backups import BackupStore
 from app.jobs.models import Job, JobEvent, JobStep
 from app.jobs.states import ACTIVE, ENDED, JobStatus
@@ -97,6 +97,16 @@ class JobStore:
         if job is None:
             raise _no_such(job_id)
         return job
+
+    def check_own(self, job: Job) -> None:
+        """Raise ``JobOfAnotherHost`` for a job that a shared history shows here and that only its host may touch."""
+        if job.host != self.host:
+            raise JobOfAnotherHost(
+                f"job {job.id} is of host {job.host}, and this is host {self.host}",
+                remedy="Ask the service of that host.",
+                job_id=job.id,
+                host=job.host,
+            )
 
     @reads
     def list_jobs(
@@ -209,6 +219,7 @@ class JobStore:
     def request_cancel(self, session: Session, job_id: str) -> Job:
         """Mark a job for cancelling, decided against the point of no return in one transaction."""
         job = _locked(session, job_id)
+        self.check_own(job)
         if job.status in ENDED:
             raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
         if job.power_off_begun_at is not None:
@@ -281,8 +292,8 @@ class JobStore:
 
     @reads
     def finished_jobs(self, session: Session, instance: str | None) -> Sequence[Job]:
-        """Every job that has ended, of one instance or of all; for statistics."""
-        query = select(Job).where(col(Job.status).in_(ENDED))
+        """Every job of this host that has ended, of one instance or of all; for statistics."""
+        query = select(Job).where(col(Job.host) == self.host, col(Job.status).in_(ENDED))
         if instance is not None:
             query = query.where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()

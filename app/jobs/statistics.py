@@ -29,7 +29,7 @@ class Durations(BaseModel):
 
 
 class StatisticsView(BaseModel):
-    """Figures of one instance, or of all."""
+    """Figures of one of this host's instances, or of all."""
 
     jobs: dict[str, dict[str, int]] = Field(description="Number of jobs by type and status.")
     backups: dict[str, int] = Field(description="Backups by result: `proven`, `accepted` or `failed`.")
@@ -124,7 +124,7 @@ class Statistics:
         return generate_latest(registry).decode()
 
     async def _rows(self, instance: str | None) -> _Rows:
-        return _Rows(await self._store.finished_jobs(instance), await self._store.backups.everywhere(instance))
+        return _Rows(await self._store.finished_jobs(instance), await self._store.backups.of_host(instance))
 
 
 class _Collector:

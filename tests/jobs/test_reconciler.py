@@ -8,6 +8,7 @@ from typing import Any
 from app.db import Database, DatabaseError
 from app.errors import ServiceError, TemporaryError
 from app.jobs.journal import Journal
+from app.jobs.models import Job
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
@@ -55,6 +56,28 @@ async def test_an_unexpected_error_fails_the_job_without_telling_its_text(store:
     job = await run_job(store, run)
     assert job.status == JobStatus.FAILED
     assert "hunter2" not in str(job.error)
+
+
+async def test_the_end_of_another_hosts_job_is_noticed_too(database: Database) -> None:
+    """Nobody tells of it here: the row is looked at."""
+
+    async def run(_journal: Journal) -> dict[str, Any]:
+        return {}
+
+    class Looked(JobStore):
+        times = 0
+
+        async def get(self, job_id: str) -> Job:
+            self.times += 1
+            return await super().get(job_id)
+
+    there, here = JobStore(database, "there"), Looked(database, "here")
+    job = await make_job(there)
+    async with reconciling(here, run) as reconciler:
+        waiting = asyncio.create_task(reconciler.wait(job.id, 10))
+        await eventually(lambda: here.times == 2)
+        await there.finish(job.id, JobStatus.SUCCEEDED)
+        assert (await waiting).status == JobStatus.SUCCEEDED
 
 
 async def test_a_temporary_error_is_tried_again(store: JobStore) -> None:

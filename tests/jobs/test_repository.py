@@ -3,7 +3,7 @@
 import pytest
 
 from app.db import Database
-from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
+from app.errors import JobAlreadyFinished, JobNotFound, JobOfAnotherHost, OperationInProgress, PastPointOfNoReturn
 from app.jobs.models import BackupRecord
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
@@ -67,6 +67,15 @@ async def test_an_ended_job_cannot_be_cancelled(store: JobStore) -> None:
     await store.finish(job.id, JobStatus.SUCCEEDED)
     with pytest.raises(JobAlreadyFinished):
         await store.request_cancel(job.id)
+
+
+async def test_a_job_of_another_host_is_shown_and_left_alone(store: JobStore, database: Database) -> None:
+    """A shared history holds the jobs of instances that are not here."""
+    job = await make_job(JobStore(database, "there"))
+    assert [(shown.id, shown.host) for shown in await store.list_jobs()] == [(job.id, "there")]
+    with pytest.raises(JobOfAnotherHost, match="is of host there, and this is host here"):
+        await store.request_cancel(job.id)
+    assert (await store.get(job.id)).status == JobStatus.QUEUED
 
 
 async def test_an_end_is_written_once(store: JobStore) -> None:

@@ -111,6 +111,16 @@ async def test_histograms_are_cumulative(store: JobStore) -> None:
     assert read[f"{name}_sum"] == 2002
 
 
+async def test_another_hosts_jobs_are_counted_there(store: JobStore, database: Database) -> None:
+    """Services that share a history would count them once each."""
+    there = JobStore(database, "there")
+    await stop(there)
+    await back_up(there, "b", 10, 1.0)
+    summary = await Statistics(store).summary()
+    assert (summary.jobs, summary.storage_bytes) == ({}, {})
+    assert (await Statistics(there).summary()).storage_bytes == {"demo": 10}
+
+
 async def test_the_figures_survive_a_restart(store: JobStore, database: Database, database_url: str) -> None:
     """They come from rows and from nothing else."""
     await stop(store)
