@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-go test-real test-real-long test-real-matrix bench-real contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test test-browser test-postgres test-go test-real test-real-long test-real-matrix bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,13 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not postgres" $(SIDE_BY_SIDE)
 
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser
+
+test-postgres: $(READY) ## Run what matters of the database on a PostgreSQL server of the tests' own (its programs)
+	@$(BIN)/pytest -m postgres tests/jobs tests/test_migrations.py tests/test_postgres.py tests/test_two_hosts.py
 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go
@@ -58,6 +61,9 @@ test-real-matrix: $(READY) ## Run contract and stories on Kubernetes 1.31 and an
 
 bench-real: $(READY) real-binaries ## Measure the real stack beside the Velero CLI; writes docs/real-stack.md
 	@$(BIN)/python -m bench.real
+
+bench-postgres: $(READY) ## Measure a million jobs on PostgreSQL and SQLite; writes docs/scale.md (PostgreSQL's programs)
+	@$(BIN)/python -m bench.postgres
 
 contract: $(READY) ## Run the contract suite in every world that this machine has
 	@$(BIN)/pytest tests/contract
