@@ -20,8 +20,8 @@ INSTANCES = ["demo", *(f"instance-{number:03}" for number in range(199))]
 TYPES = {"stop": 450, "start": 450, "backup": 70, "restore": 15, "validate": 14, "migrate": 1}
 STATUSES = {"succeeded": 960, "failed": 30, "cancelled": 10}
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
-#: So many events and steps have a stop of the sandbox's seeded instance.
-STEPS, EVENTS = 24, 52
+#: As a stop of the sandbox's seeded instance has them: one step gives back a long list, the others little.
+STEPS, LONG_BYTES, SHORT_BYTES, EVENTS = 15, 19_500, 500, 41
 
 Row = tuple[Any, ...]
 
@@ -52,9 +52,14 @@ def job_id(at: datetime, number: int) -> str:
 
 def steps_and_events(of_jobs: list[str]) -> tuple[list[Row], list[Row]]:
     """What the journal of each of these jobs holds."""
-    result = json.dumps({"words": "what a step of ordinary size gives back " * 5})
+    chance = random.Random(7)  # noqa: S311 - the same rows each time
+    uids = json.dumps([{"kind": "ConfigMap", "uid": f"{chance.getrandbits(128):032x}"} for _ in range(400)])
     data = json.dumps({"step": "create-backup", "seconds": 0.123})
-    steps = [(job, f"step-{key}", "succeeded", result, BEGAN, BEGAN) for job in of_jobs for key in range(STEPS)]
+    steps = [
+        (job, f"step-{key}", "succeeded", json.dumps(uids[: SHORT_BYTES if key else LONG_BYTES]), BEGAN, BEGAN)
+        for job in of_jobs
+        for key in range(STEPS)
+    ]
     events = [(job, BEGAN, "step.succeeded", data) for job in of_jobs for _ in range(EVENTS)]
     return steps, events
 

@@ -44,6 +44,8 @@ JOBS = 1_000_000
 JOURNALED = 10_000
 LISTS = 400
 PAGE = 51
+#: The shortest of these counts: what others do on the machine meanwhile says nothing of the database.
+TRIES = 3
 WRITE_SECONDS = 5.0
 
 
@@ -121,9 +123,11 @@ async def measure_lists(figures: Figures, database: Database, count: int) -> Non
         }
         number = chance.randrange(count)
         before = chance.choice([None, job_id(next(jobs(1))[12] + timedelta(minutes=number), number)])
-        began = time.perf_counter()
-        found = await store.list_jobs(**wanted, before=before, limit=PAGE)
-        took = (time.perf_counter() - began) * 1000
+        took = float("inf")
+        for _ in range(TRIES):
+            began = time.perf_counter()
+            found = await store.list_jobs(**wanted, before=before, limit=PAGE)
+            took = min(took, (time.perf_counter() - began) * 1000)
         figures.lists.append(took)
         if took > slowest:
             slowest = took

@@ -44,7 +44,7 @@ begins first.
 
 Written by `make bench-postgres` on {date}: {jobs:,} ended jobs of 20 hosts, on a machine with two cores that others
 used too; the server on the same machine, as it comes. A list is a page of 50 with any of the filters `instance`,
-`status` and `type`, for common and rare values, from the newest job or from anywhere.
+`status` and `type`, for common and rare values, from the newest job or from anywhere; the shortest of three tries.
 
 {table}
 

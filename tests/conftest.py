@@ -32,15 +32,15 @@ def migrated_template(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def kind() -> str:
+def database_kind() -> str:
     """SQLite, unless a module asks for both (``tests/databases.py``)."""
     return "sqlite"
 
 
 @pytest.fixture
-def database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Of a new database; SQLite's is not made yet, PostgreSQL's is migrated."""
-    if kind == "sqlite":
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.url(server.database(request.getfixturevalue("migrated_template")))

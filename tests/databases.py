@@ -3,6 +3,6 @@
 import pytest
 
 ON_BOTH_DATABASES = pytest.mark.parametrize(
-    "kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], ids=str
+    "database_kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], ids=str
 )
-ON_POSTGRES = pytest.mark.parametrize("kind", [pytest.param("postgres", marks=pytest.mark.postgres)], ids=str)
+ON_POSTGRES = pytest.mark.parametrize("database_kind", [pytest.param("postgres", marks=pytest.mark.postgres)], ids=str)

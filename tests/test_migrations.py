@@ -56,9 +56,9 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def database_url(kind: str, database_url: str, request: pytest.FixtureRequest) -> str:
+def database_url(database_kind: str, database_url: str, request: pytest.FixtureRequest) -> str:
     """Of a database without any table."""
-    if kind == "sqlite":
+    if database_kind == "sqlite":
         return database_url
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.url(server.database())

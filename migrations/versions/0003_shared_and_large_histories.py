@@ -8,6 +8,15 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+#: For lists of jobs by their filters, newest first.
+INDEXES = {
+    "job_by_instance_and_status": ("instance", "status"),
+    "job_by_instance_and_type": ("instance", "type"),
+    "job_by_instance_status_and_type": ("instance", "status", "type"),
+    "job_by_status": ("status",),
+    "job_by_status_and_type": ("status", "type"),
+    "job_by_type": ("type",),
+}
 #: SQLite's integers have 64 bits anyway, and changing a column there copies the table.
 LARGE = (("job_event", "id"), ("audit_event", "id"), ("backup", "size_bytes"))
 
@@ -21,21 +30,27 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("host"),
     )
-    op.drop_index("job_by_instance", "job")
-    op.create_index("job_by_instance", "job", ["instance", "id", "status", "type"])
-    op.create_index("job_by_status", "job", ["status", "id"])
-    op.create_index("job_by_type", "job", ["type", "id"])
-    op.create_index("job_by_status_and_type", "job", ["status", "type", "id"])
+    op.drop_index("job_by_idempotency_key", "job")
+    keyed = sa.text("idempotency_key IS NOT NULL")
+    op.create_index(
+        "job_by_idempotency_key",
+        "job",
+        ["host", "idempotency_key"],
+        unique=True,
+        sqlite_where=keyed,
+        postgresql_where=keyed,
+    )
+    for name, columns in INDEXES.items():
+        op.create_index(name, "job", [*columns, "id"])
     _change_integers(sa.BigInteger())
 
 
 def downgrade() -> None:
     _change_integers(sa.Integer())
-    op.drop_index("job_by_status_and_type", "job")
-    op.drop_index("job_by_type", "job")
-    op.drop_index("job_by_status", "job")
-    op.drop_index("job_by_instance", "job")
-    op.create_index("job_by_instance", "job", ["instance", "id"])
+    for name in INDEXES:
+        op.drop_index(name, "job")
+    op.drop_index("job_by_idempotency_key", "job")
+    op.create_index("job_by_idempotency_key", "job", ["host", "idempotency_key"], unique=True)
     op.drop_table("host_claim")
 
 
