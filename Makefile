@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-postgres test-go test-real test-real-long test-real-matrix bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test chaos chaos-long soak test-browser test-postgres test-go test-real test-real-long test-real-matrix bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,15 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 
 test: $(READY) ## Run every test that needs nothing but Python
 	@$(BIN)/pytest -m "not real and not go and not browser and not postgres" $(SIDE_BY_SIDE)
+
+chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during jobs and check that nothing is lost
+	@$(BIN)/python -m tests.chaos --kills 25
+
+chaos-long: $(READY) ## The same 500 times (about 45 minutes); keeps the report in docs/runs
+	@$(BIN)/python -m tests.chaos --kills 500 --keep docs/runs/chaos.json
+
+soak: $(READY) ## 300 stops and starts, ten at once, many shutdowns (about 40 minutes); keeps the report in docs/runs
+	@$(BIN)/python -m tests.soak --keep docs/runs/soak.json
 
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser

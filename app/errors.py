@@ -174,6 +174,10 @@ class BackupFailed(ServiceError):
     code, status, title = "backup-failed", 502, "Velero did not complete the backup"
 
 
+class BackupInterrupted(ServiceError):
+    code, status, title = "backup-interrupted", 502, "Velero was restarted during the backup"
+
+
 class ProofFailed(ServiceError):
     code, status, title = "proof-failed", 502, "The backup could not be proven"
 

@@ -1,7 +1,9 @@
-"""Counts, durations and sizes, computed from the recorded jobs."""
+"""Counts, durations and sizes, computed from the recorded jobs; and what the process itself needs."""
+
+import asyncio
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
 from app.api.dependencies import Running
 from app.api.errors import InvalidRequest
@@ -11,6 +13,13 @@ from app.errors import ClusterCommandError, ClusterStateUnknown, InstanceNotFoun
 from app.jobs.statistics import StatisticsView
 
 router = APIRouter(tags=["statistics"])
+
+#: Memory, processor time and descriptors where ``/proc`` tells of them, and tasks: what leaks would show in.
+_PROCESS = CollectorRegistry()
+ProcessCollector(registry=_PROCESS)
+Gauge("kecs_state_tasks", "Asyncio tasks, this request's included", registry=_PROCESS).set_function(
+    lambda: len(asyncio.all_tasks())
+)
 
 
 @router.get("/stats", responses=declared(DatabaseError))
@@ -37,5 +46,6 @@ async def get_instance_statistics(name: str, services: Running) -> StatisticsVie
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **declared(DatabaseError)},
 )
 async def get_metrics(services: Running) -> Response:
-    """The same figures in Prometheus' text format."""
-    return Response(await services.statistics.prometheus(), media_type=CONTENT_TYPE_LATEST)
+    """The same figures in Prometheus' text format, and those of the process."""
+    figures = await services.statistics.prometheus() + generate_latest(_PROCESS).decode()
+    return Response(figures, media_type=CONTENT_TYPE_LATEST)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes_asyncio.client.rest import RESTClientObject
 
 from app.errors import ServiceError
 from app.kubernetes.deadlines import DEFAULT, Deadlines
@@ -30,6 +29,7 @@ from app.kubernetes.errors import (
     from_status,
 )
 from app.kubernetes.kubeconfig import Endpoint
+from app.kubernetes.rest_client import RESTClientObject
 
 #: What a fresh CRD answers with 429 and Retry-After 1, though it is served within tenths of a second.
 INITIALIZING = "storage is (re)initializing"

@@ -111,6 +111,16 @@ async def power_off(state_dir: Path, name: str, *, drain: bool = False) -> None:
         _save(directory, record)
 
 
+async def cut_power(state_dir: Path, name: str) -> None:
+    """Kill everything at once as a power cut does: nobody asked for it, so neither the power log nor the epoch knows.
+
+    The record stays as well: it names processes that are gone, as after a cut.
+    """
+    directory = _existing(state_dir, name)
+    async with _locked(directory):
+        await _end_processes(directory, _load(directory))
+
+
 async def delete(state_dir: Path, name: str) -> None:
     """Remove the cluster; the host directory stays. Already gone is success."""
     directory = cluster_directory(state_dir, name)

@@ -66,6 +66,8 @@ EXCLUDE_LABEL = "velero.io/exclude-from-backup"
 #: What a Backup says that failed only because its name is taken in the bucket. Such a CR shares its name with a
 #: good backup, so it must never be the subject of a DeleteBackupRequest.
 ALREADY_STORED = "already exists in object storage"
+#: In Velero's reason for what it found unended when it started: its pod had ended, mostly for want of memory.
+SERVER_STARTED = "during the server starting"
 
 
 class VeleroModel(BaseModel):
@@ -179,6 +181,11 @@ class Backup(_Operation):
     def failed_as_taken(self) -> bool:
         """Whether it failed only because the bucket has a backup of that name."""
         return self.phase == phases.FAILED and ALREADY_STORED in self.status.failure_reason
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it failed only because Velero was restarted meanwhile."""
+        return self.phase == phases.FAILED and SERVER_STARTED in self.status.failure_reason
 
 
 class Restore(_Operation):

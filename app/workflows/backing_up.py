@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from app import names, phases
 from app.concurrency import together
-from app.errors import BackupFailed, ServiceError
+from app.errors import BackupFailed, BackupInterrupted, ServiceError
 from app.jobs.journal import Journal
 from app.proof.inventory import take_inventory as list_inventory
 from app.proof.models import Inventory
@@ -32,7 +32,22 @@ MOST_QUOTED = 500
 async def make_proven_backup(
     kind: Kind, options: BackupOptions, session: InstanceSession, journal: Journal
 ) -> ProvenBackup:
-    """Back the instance up and prove the backup, or look at it as the rules say; it counts only when this returns."""
+    """Back the instance up and prove the backup, or look at it as the rules say; it counts only when this returns.
+
+    A backup that Velero's restart broke off is made once more, as the next try; ``try_number`` says which one it was.
+    """
+    try:
+        return await _make_and_prove(kind, options, session, journal)
+    except ServiceError as error:
+        if error.code != BackupInterrupted.code:  # by its code, since the journal may have given it back
+            raise
+        await journal.warn("backup-made-again", f"{error.detail}; it was made once more", cause=error.code)
+    return await _make_and_prove(kind, options, session, journal.with_try(journal.try_number + 1))
+
+
+async def _make_and_prove(
+    kind: Kind, options: BackupOptions, session: InstanceSession, journal: Journal
+) -> ProvenBackup:
     gate = session.rules(options.gate_wish)
     identity = await journal.step(identify_cluster, session)
     prepared = await journal.step(prepare_scope, session, options)
@@ -51,6 +66,7 @@ async def make_proven_backup(
     pruned = await prune.optional_step(prune_backups, session)
     return ProvenBackup(
         ref=ref,
+        try_number=journal.try_number,
         scope=prepared.scope,
         inventory=inventory,
         proof=proof,
@@ -107,7 +123,10 @@ async def create_backup(session: InstanceSession, journal: Journal, name: str, s
 
 
 async def wait_for_backup(session: InstanceSession, journal: Journal, ref: BackupRef, gate: Rules) -> None:
-    """Wait by watch until Velero has ended the backup; raises ``BackupFailed`` for an end that does not do."""
+    """Wait by watch until Velero has ended the backup.
+
+    Raises ``BackupFailed`` for an end that does not do, ``BackupInterrupted`` if a restart of Velero was its end.
+    """
     velero = await session.velero()
 
     async def report(backup: Any) -> None:
@@ -119,6 +138,12 @@ async def wait_for_backup(session: InstanceSession, journal: Journal, ref: Backu
     timeout = gate.backup_timeout_seconds
     backup = await velero.wait_for_backup(ref.name, timeout_seconds=timeout, on_progress=report)
     enough = {phases.COMPLETED} | ({phases.PARTIALLY_FAILED} if gate.on_partial == "accept" else set())
+    if backup.interrupted:
+        raise BackupInterrupted(
+            f"Velero was restarted while it made backup {ref.name!r}",
+            remedy="The cluster runs on. See why Velero's pod ended (mostly for want of memory), and stop again.",
+            backup=ref.name,
+        )
     if backup.phase not in enough:
         reasons = backup.reasons or await _noted_errors(session, ref.name)
         raise BackupFailed(

@@ -120,6 +120,7 @@ class ProvenBackup(Outcome):
     """A backup that was proven, or looked at and accepted, with the inventory its proof was held against."""
 
     ref: BackupRef
+    try_number: int
     scope: Scope
     inventory: Inventory
     proof: ProofSummary

@@ -69,10 +69,10 @@ async def prove_within_tries(
     ``resumed``: the power-off has begun already and the cluster does not answer any more, so the recorded try
     stands and only the rest of the power-off is left to do.
     """
-    first = journal.last_try if resumed else journal.next_try
-    for number in range(first, first + session.settings.workflow.max_backup_tries):
-        attempt = journal.with_try(number)
+    attempt = journal.with_try(journal.last_try if resumed else journal.next_try)
+    for _ in range(session.settings.workflow.max_backup_tries):
         backup = await make_proven_backup("stop-backup", request.backup, session, attempt)
+        attempt = journal.with_try(backup.try_number)
         _, changed = await together(
             attempt.optional_step(sleep_stack, session),
             attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory),
@@ -85,6 +85,7 @@ async def prove_within_tries(
             f"the proof of {backup.ref.name} was {age.total_seconds():.0f} s old",
             backup=backup.ref.name,
         )
+        attempt = journal.with_try(backup.try_number + 1)
     raise ProofExpired(
         "every proof was too old when the power-off was due; the cluster runs on",
         remedy="Try again when the machine is less busy, or raise KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS.",

@@ -1,7 +1,10 @@
 """The service about itself."""
 
+from pathlib import Path
+
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.serving import ServedApi
 
@@ -60,3 +63,13 @@ async def test_metrics_are_prometheus_text(client: httpx.AsyncClient) -> None:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert 'kecs_state_backup_total{result="proven"} 0.0' in response.text
+
+
+async def test_metrics_tell_of_the_process_too(client: httpx.AsyncClient) -> None:
+    """Memory, descriptors and tasks, by the names every exporter uses where there are any."""
+    text = (await client.get("/metrics")).text
+    values = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert values["kecs_state_tasks"] >= 1
+    if Path("/proc/self/stat").exists():
+        assert values["process_resident_memory_bytes"] > 10_000_000
+        assert values["process_open_fds"] > 3

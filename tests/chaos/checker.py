@@ -1,8 +1,8 @@
-"""Holds what happened against what the service recorded: database, power log and bucket, read from outside."""
+"""Holds what happened against what the service recorded: database, power log, bucket and receiver, from outside."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,24 +21,49 @@ class PowerOff:
 class Checker:
     """Reads everything once; each method gives the violations of one rule, in words."""
 
-    def __init__(self, state_dir: Path, name: str, *, proof_max_age_seconds: float) -> None:
+    def __init__(
+        self, state_dir: Path, name: str, *, proof_max_age_seconds: float, earlier_power_log: Sequence[str] = ()
+    ) -> None:
+        """``earlier_power_log``: the lines of clusters of that name that were made anew since."""
         self._proof_max_age = proof_max_age_seconds
         database = sqlite3.connect(state_dir / "state" / "state.db")
         database.row_factory = sqlite3.Row
         self.jobs = database.execute("SELECT * FROM job ORDER BY id").fetchall()
         self.steps = database.execute("SELECT * FROM job_step").fetchall()
         self.events = database.execute("SELECT * FROM job_event ORDER BY id").fetchall()
+        self.backups = database.execute("SELECT * FROM backup ORDER BY name").fetchall()
         database.close()
         lines = (cluster_directory(state_dir, name) / "power.log").read_text().splitlines()
-        self.power_offs = list(_power_offs(lines))
+        self.power_offs = list(_power_offs([*earlier_power_log, *lines]))
 
     def unended_jobs(self) -> list[str]:
         """Every accepted job has ended."""
         return [f"{job['id']} is {job['status']}" for job in self.jobs if job["finished_at"] is None]
 
-    def failed_jobs(self) -> list[str]:
-        """A kill alone fails no job."""
-        return [f"{job['type']} {job['id']}: {job['error']}" for job in self.jobs if job["status"] == "failed"]
+    def failed_jobs(self, excused: Collection[str] = ()) -> list[str]:
+        """A kill of the service alone fails no job; ``excused`` are those that lost something else meanwhile."""
+        failed = [job for job in self.jobs if job["status"] == "failed" and job["id"] not in excused]
+        return [f"{job['type']} {job['id']}: {job['error']}" for job in failed]
+
+    def lost_jobs(self, accepted: Collection[str]) -> list[str]:
+        """Every job that a caller was told of is on record."""
+        return [
+            f"{job_id} was accepted and is not known" for job_id in set(accepted) - {job["id"] for job in self.jobs}
+        ]
+
+    def unheard_messages(self, heard: Collection[tuple[str, str]]) -> list[str]:
+        """A receiver that listens to everything heard, as ``(job id, type)``, of every beginning, proof and end."""
+        due = {(job["id"], "job.started") for job in self.jobs if job["started_at"]}
+        due |= {(job["id"], f"job.{job['status']}") for job in self.jobs if job["status"] in {"succeeded", "failed"}}
+        due |= {(row["job_id"], "backup.proven") for row in self.backups if row["job_id"] and row["proven_at"]}
+        return [f"nobody heard of {kind} of {job_id}" for job_id, kind in sorted(due - set(heard))]
+
+    def untrue_history(self, in_bucket: Collection[str]) -> list[str]:
+        """What history calls proven is in the bucket, and nothing is there that history does not know."""
+        kept = {row["name"] for row in self.backups if row["status"] != "deleted"}
+        proven = {row["name"] for row in self.backups if row["status"] == "proven"}
+        gone = [f"{name} is proven and not in the bucket" for name in sorted(proven - set(in_bucket))]
+        return gone + [f"{name} is in the bucket and not in the history" for name in sorted(set(in_bucket) - kept)]
 
     @staticmethod
     def doubled_backups(backups: list[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.db import Database
-from app.jobs.models import Job
+from app.jobs.models import BackupRecord, Job
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.queries import now
@@ -25,7 +25,7 @@ class History:
     """Writes what a service would record, and the power log beside it, in the order a test wants."""
 
     def __init__(self, state_dir: Path, store: JobStore) -> None:
-        self._state_dir = state_dir
+        self.state_dir = state_dir
         self._store = store
         self._power_log = cluster_directory(state_dir, NAME) / "power.log"
         self._power_log.parent.mkdir(parents=True)
@@ -74,9 +74,17 @@ class History:
         self.power_off()
         await self.end(job)
 
+    async def keep_proven(self, job: Job, name: str) -> None:
+        """A proven backup in the history."""
+        record = BackupRecord(
+            host="here", instance=NAME, name=name, instance_id="i", job_id=job.id, scope="full", status="proven",
+            created_at=now(), proven_at=now(),
+        )  # fmt: skip
+        await self._store.database.write(lambda session: session.add(record))
+
     def checker(self) -> Checker:
         """What the checker reads of it."""
-        return Checker(self._state_dir, NAME, proof_max_age_seconds=MAX_AGE_SECONDS)
+        return Checker(self.state_dir, NAME, proof_max_age_seconds=MAX_AGE_SECONDS)
 
 
 @pytest.fixture
@@ -225,3 +233,48 @@ async def test_a_power_off_begun_anew_on_a_whole_cluster_needs_a_new_proof(histo
     await history.begin_power_off(job)
     history.power_off()
     assert "s old" in history.checker().unproven_power_offs()[0]
+
+
+async def test_a_failed_job_that_lost_its_cluster_is_excused(history: History) -> None:
+    """That one, and no other."""
+    failed = []
+    for kind in ("stop", "start"):
+        failed.append(await history.job(kind))
+        await history.end(failed[-1], JobStatus.FAILED, error={"code": "cluster-unreachable"})
+    [violation] = history.checker().failed_jobs({failed[0].id})
+    assert failed[1].id in violation
+
+
+async def test_a_job_somebody_was_told_of_must_be_on_record(history: History) -> None:
+    """An accepted job is never lost."""
+    job = await history.job()
+    assert history.checker().lost_jobs([job.id]) == []
+    assert len(history.checker().lost_jobs([job.id, "gone"])) == 1
+
+
+async def test_a_message_nobody_heard_is_red(history: History) -> None:
+    """Beginning, proof and end of each job."""
+    job = await history.job()
+    await history.keep_proven(job, "one")
+    await history.end(job)
+    heard = {(job.id, kind) for kind in ("job.started", "backup.proven", "job.succeeded")}
+    assert history.checker().unheard_messages(heard) == []
+    for missing in heard:
+        [violation] = history.checker().unheard_messages(heard - {missing})
+        assert missing[1] in violation
+
+
+async def test_a_history_that_is_not_the_buckets_is_red(history: History) -> None:
+    """A proven backup that is gone, and one that nobody knows."""
+    await history.keep_proven(await history.job(), "one")
+    assert history.checker().untrue_history({"one"}) == []
+    assert history.checker().untrue_history(set()) == ["one is proven and not in the bucket"]
+    assert history.checker().untrue_history({"one", "two"}) == ["two is in the bucket and not in the history"]
+
+
+async def test_power_offs_of_a_cluster_that_was_made_anew_count(history: History) -> None:
+    """Its power log went with it; its lines are handed over."""
+    lines = ["1000000000 ending", "2000000000 off"]
+    checker = Checker(history.state_dir, NAME, proof_max_age_seconds=MAX_AGE_SECONDS, earlier_power_log=lines)
+    [violation] = checker.unproven_power_offs()
+    assert "never begun" in violation

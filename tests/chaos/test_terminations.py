@@ -11,7 +11,7 @@ import pytest
 from app.jobs.reconciler import SHUTDOWN_SECONDS
 from app.sandbox import supervisor
 from tests.chaos.checker import Checker
-from tests.chaos.test_kills import live_backups
+from tests.chaos.harness import live_backups
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
 

@@ -10,7 +10,9 @@ import pytest
 
 from app.kubernetes.resources import CONFIG_MAPS
 from tests.chaos.checker import Checker
-from tests.chaos.test_kills import SEED, SETTINGS, STEPS, kill_in, live_backups
+from tests.chaos.harness import SETTINGS, live_backups
+from tests.chaos.rounds import STEPS
+from tests.chaos.victims import kill_in
 from tests.instances import NAME
 from tests.journal import until_step
 from tests.product import Product, running_product
@@ -19,6 +21,7 @@ from tests.real.instance import RealInstance
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(1500)]
 KILLS = 12
+SEED = 20261123
 STOPS = 8
 OBJECTS = 1000
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.kubernetes.resources import STATEFUL_SETS
 from app.storage.ownership import OWNER_KEY
-from tests.chaos.test_kills import kill_in
+from tests.chaos.victims import kill_in
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
 from tests.workflows.external_store import ExternalStore, running_external_store

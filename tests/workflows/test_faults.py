@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from app.sandbox import supervisor
+from app.velero.models import BACKUPS
+from tests.chaos.victims import kill_pod
 from tests.instances import NAME
 from tests.journal import until_step
 from tests.product import Product, sandbox_product
@@ -173,3 +175,38 @@ async def test_a_cancelled_stop_leaves_the_cluster_running(product: Product) -> 
     assert (await product.service.post(f"/jobs/{job_id}/cancel")).status_code == 202
     assert (await product.service.ended(job_id))["status"] == "cancelled"
     assert product.state() == "running"
+
+
+async def test_a_backup_that_veleros_restart_broke_off_is_made_once_more(product: Product) -> None:
+    """Its pod ends, mostly for want of memory; the stop goes on with another Backup, proven by itself, and says so."""
+    product.faults(slow={"backup:InProgress": 2})
+    job = (await product.service.post(f"/instances/{NAME}/stop")).json()
+    await until_step(product.state_dir, job["id"], "wait-for-backup")
+    assert await eventually_killed(product)
+    product.faults()
+    ended = await product.service.ended(job["id"])
+    assert (ended["status"], ended["result"]["protected"], product.state()) == ("succeeded", True, "stopped")
+    [warning] = ended["warnings"]
+    assert (warning["code"], warning["cause"]) == ("backup-made-again", "backup-interrupted")
+    assert "wait-for-backup#2" in await product.steps(ended)
+    assert (await product.start())["result"]["restored"]["comparison"]["missing"] == []
+
+
+async def test_a_velero_that_ends_in_each_backup_fails_the_stop(product: Product) -> None:
+    """Once more and no oftener; the cluster runs on."""
+    product.faults(crash="backup:InProgress")
+    job = await product.stop()
+    assert (job["status"], job["error"]["code"], product.state()) == ("failed", "backup-interrupted", "running")
+    assert "memory" in job["error"]["remedy"]
+
+
+async def eventually_killed(product: Product) -> bool:
+    """Velero's process, once its Backup is in progress."""
+
+    async def in_progress() -> bool:
+        async with product.kube() as kube:
+            backups = (await kube.list(BACKUPS, "velero")).items
+        return any((backup.get("status") or {}).get("phase") == "InProgress" for backup in backups)
+
+    await eventually(in_progress)
+    return kill_pod(product, "velero")

@@ -5,23 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.test_kills import SETTINGS, kill_in
+from tests.chaos.harness import SETTINGS
+from tests.chaos.rounds import FULL_RESTORE
+from tests.chaos.victims import kill_in
 from tests.instances import NAME
 from tests.product import sandbox_product
 from tests.workflows.conftest import Products
 
-FULL_RESTORE = [
-    "identify-and-decide",
-    "wake-stack",
-    "choose-backup",
-    "hold-kecs-server",
-    "restore-everything",
-    "update-poorer-deployments",
-    "release-kecs-server",
-    "restore-webhooks",
-    "compare-content",
-    "settle-outstanding",
-]
 STOP = [
     "prepare-scope",
     "take-inventory",
