@@ -47,7 +47,7 @@ test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox i
 	@$(BIN)/pytest -m browser tests/browser
 
 test-postgres: $(READY) ## Run what matters of the database on a PostgreSQL server of the tests' own (its programs)
-	@$(BIN)/pytest -m postgres tests/jobs tests/test_migrations.py tests/test_postgres.py tests/test_two_hosts.py
+	@$(BIN)/pytest -m postgres $(SIDE_BY_SIDE) tests/jobs tests/access tests/webhooks tests/test_*.py
 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go

@@ -32,8 +32,8 @@ begins first.
 
 - Every job has the `host` whose service works it. All services list all jobs; `cancel`, `retry`, `/stats` and
   `/metrics` are for a host's own. Another host's events are heard after at most 15 s.
-- Backups, proofs and secrets stay on their hosts. With no database at all a host's backups are listed anew from its
-  proofs; jobs are not.
+- Backups, their proofs and the keys of stores stay on their hosts. Tokens are shared: one made anywhere is accepted by
+  all. Secrets of webhooks lie in the database too, so whoever reads it can sign messages.
 - A host is its id in `~/.kecs/state/host-id`. One process at a time works it: a second one is refused by the name of
   the first (`host-already-served`), and one that slept while another took over writes nothing any more and ends
   (`host-taken-over`). A copied disk needs a host id of its own: delete that file.

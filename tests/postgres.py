@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -24,6 +25,8 @@ DEBIAN = Path("/usr/lib/postgresql")
 #: A server for tests survives no power cut, and need not; nor would it keep what was committed when it crashes, if our
 #: sessions did not insist on that.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=40", "TimeZone=Asia/Tokyo")
+
+READY_SECONDS = 30
 
 _numbers = count(1)
 
@@ -54,7 +57,11 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [*command, "-k", str(self._directory), *settings], stdout=log, stderr=log, **_as_owner()
             )
-        self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), tries=200)
+        until = time.monotonic() + READY_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < until, "PostgreSQL does not begin to answer"
+            time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """At once, as a crash would, or in order with SIGINT; does nothing if it is not running."""
@@ -87,14 +94,15 @@ class PostgresServer:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
-    def _run(self, name: str, *arguments: str, tries: int = 1) -> None:
-        for _ in range(tries):
-            done = subprocess.run([program(name), *arguments], capture_output=True, check=False, **_as_owner())
-            if done.returncode == 0:
-                return
-            if self._process is not None:
-                assert self._process.poll() is None, (self._directory / "log").read_text()
-        raise AssertionError(f"{name}: {done.stderr.decode()}")
+    def _answers(self) -> bool:
+        try:
+            return bool(self.execute("SELECT 1"))
+        except psycopg.OperationalError:
+            return False
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run([program(name), *arguments], capture_output=True, check=False, **_as_owner())
+        assert done.returncode == 0, f"{name}: {done.stderr.decode()}"
 
 
 def program(name: str) -> str:

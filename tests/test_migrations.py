@@ -1,7 +1,9 @@
 """The schema: up from every version with its rows, the same as the models, and down again, on both databases."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +147,22 @@ async def test_sizes_and_ids_have_64_bits(database_url: str, engine: Engine) -> 
     with engine.connect() as connection:
         assert connection.execute(select(func.max(events.c.id))).scalar() == 2**31
     await database.close()
+
+
+@pytest.mark.parametrize(("year", "left"), [("2026", 1), ("2027", 0)])
+async def test_what_the_page_says_about_old_rows_deletes_those_and_no_others(
+    database_url: str, engine: Engine, year: str, left: int
+) -> None:
+    """The rows here are of November 2026. Messages that wait, backups and tokens stay."""
+    command.upgrade(configuration(database_url), "head")
+    write_rows(engine)
+    (block,) = re.findall(r"```sql\n(.*?)```", Path("docs/scale.md").read_text(), re.DOTALL)
+    with engine.begin() as connection:
+        for statement in block.replace("2026-01-01", f"{year}-01-01").split(";\n")[:-1]:
+            connection.exec_driver_sql(statement)
+        counts = {
+            name: connection.execute(select(func.count()).select_from(SQLModel.metadata.tables[name])).scalar()
+            for name in ROWS
+        }
+    old = {"job", "job_step", "job_event", "audit_event"}
+    assert counts == {name: left if name in old else 1 for name in ROWS}

@@ -160,18 +160,21 @@ async def test_a_writer_that_stands_still_holds_the_others_up_only_so_long(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends its transaction: of it nothing is written, and the process is told. Again in tenths."""
-    monkeypatch.setitem(postgres.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "100ms")
     frozen, may_go_on = threading.Event(), threading.Event()
 
     def freeze(session: Session) -> None:
-        session.execute(text("INSERT INTO host_claim VALUES ('frozen', 1, '', now())"))
-        frozen.set()
+        try:
+            session.execute(text("INSERT INTO host_claim VALUES ('frozen', 1, '', now())"))
+        finally:
+            frozen.set()
         may_go_on.wait(20)
         session.execute(text("SELECT 1"))
 
     async with opened(database_url) as one, opened(database_url) as two:
-        task = asyncio.create_task(one.write(freeze))
-        await asyncio.to_thread(frozen.wait, 20)
+        with monkeypatch.context() as impatient:
+            impatient.setitem(postgres.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "100ms")
+            task = asyncio.create_task(one.write(freeze))
+            await asyncio.to_thread(frozen.wait, 20)
         await make_job(JobStore(two, "there"))
         may_go_on.set()
         with pytest.raises(DatabaseError):

@@ -130,6 +130,9 @@ class Claim:
                 self._has_been_lost.set()
             except DatabaseError as error:
                 logger.warning("%s", error.detail, extra={"action": "claim-unknown"})
+            except Exception:
+                # Nothing but the end may end this loop: a lost session must be begun anew.
+                logger.exception("the claim on this host could not be looked at", extra={"action": "claim-unknown"})
 
     def _hold(self) -> bool:
         """See that the lock's session lives, or try for the lock in a new one."""
