@@ -58,6 +58,7 @@ class Database:
         self._url = _parsed(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self._url) if self.is_sqlite else postgres.create_pool(self._url, THREADS)
+        self._reading = self.engine if self.is_sqlite else postgres.for_reading(self.engine)
         #: Looks, first in every transaction that writes, whether this process still may; raises if not.
         self.fence: Callable[[Session], None] | None = None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
@@ -125,7 +126,7 @@ class Database:
         return future.result()
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self._reading, expire_on_commit=False) as session:
             return query(session)
 
     def _write(self, change: Callable[[Session], T]) -> T:

@@ -61,6 +61,12 @@ def create_pool(url: URL, connections: int) -> Engine:
     )
 
 
+def for_reading(engine: Engine) -> Engine:
+    """The same pool for what only reads: outside of transactions, so that however long rows are worked on here, the
+    server is not kept waiting in one."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def connect_alone(url: URL) -> Connection:
     """A connection beside the pool, for as long as its holder lives; each statement a transaction of its own."""
     engine = _prepared(create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", **_options()))

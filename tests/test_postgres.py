@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -180,6 +181,20 @@ async def test_a_writer_that_stands_still_holds_the_others_up_only_so_long(
         with pytest.raises(DatabaseError):
             await task
         assert await value_of(two, "SELECT count(*) FROM host_claim") == 0
+
+
+@ON_POSTGRES
+async def test_who_reads_may_take_its_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of a long history take seconds to add up between two queries."""
+    monkeypatch.setitem(postgres.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "50ms")
+
+    def read_slowly(session: Session) -> Any:
+        session.execute(text("SELECT 1"))
+        time.sleep(0.5)
+        return session.execute(text("SELECT 2")).scalar()
+
+    async with opened(database_url) as database:
+        assert await database.read(read_slowly) == 2
 
 
 @ON_POSTGRES
