@@ -41,14 +41,6 @@ class BackupStore:
         return session.execute(query).scalars().all()
 
     @reads
-    def of_host(self, session: Session, instance: str | None) -> Sequence[BackupRecord]:
-        """Every backup ever recorded of this host, of one instance or of all; for statistics."""
-        query = select(BackupRecord).where(col(BackupRecord.host) == self.host)
-        if instance is not None:
-            query = query.where(col(BackupRecord.instance) == instance)
-        return session.execute(query).scalars().all()
-
-    @reads
     def find(self, session: Session, instance: str, name: str) -> BackupRecord | None:
         """One backup that is not deleted, if it is known."""
         record = session.get(BackupRecord, (self.host, instance, name))

@@ -291,14 +291,6 @@ class JobStore:
             query = query.join(Job).where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()
 
-    @reads
-    def finished_jobs(self, session: Session, instance: str | None) -> Sequence[Job]:
-        """Every job of this host that has ended, of one instance or of all; for statistics."""
-        query = select(Job).where(col(Job.host) == self.host, col(Job.status).in_(ENDED))
-        if instance is not None:
-            query = query.where(col(Job.instance) == instance)
-        return session.execute(query).scalars().all()
-
 
 def _locked(session: Session, job_id: str) -> Job:
     """A job no other transaction can change meanwhile: a row lock where writers run side by side (Postgres)."""

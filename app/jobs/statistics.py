@@ -1,22 +1,16 @@
 """Figures from the rows: they survive a restart, and ``/stats`` and ``/metrics`` can never disagree."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from pydantic import BaseModel, Field
 
-from app.jobs.models import BackupRecord, Job
 from app.jobs.repository import JobStore
-from app.jobs.states import JobStatus
+from app.jobs.rows import RecordedBackup, Rows, RowStore
 
 BUCKETS_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
-#: Operations are counted by type; restores happen in both of these.
-RESTORING = frozenset({"start", "restore"})
-BACKING_UP = frozenset({"stop", "backup"})
 
 
 class Durations(BaseModel):
@@ -42,55 +36,6 @@ class StatisticsView(BaseModel):
     last_proven_at: datetime | None
 
 
-@dataclass(frozen=True)
-class _Rows:
-    jobs: Sequence[Job]
-    backups: Sequence[BackupRecord]
-
-    def seconds_of(self, kind: str) -> list[float]:
-        """Durations of jobs of a type that did something."""
-        return [
-            (job.finished_at - job.started_at).total_seconds()
-            for job in self.jobs
-            if job.type == kind
-            and job.status == JobStatus.SUCCEEDED
-            and job.started_at is not None
-            and job.finished_at is not None
-            and not (job.result or {}).get("noop")
-        ]
-
-    def backup_seconds(self) -> list[float]:
-        """From the Backup's creation to its proof."""
-        return [record.seconds for record in self.backups if record.seconds is not None]
-
-    def backup_results(self) -> dict[str, int]:
-        """Backups by result. A failed job that was to make one counts as one failure."""
-        proven = sum(record.proven_at is not None for record in self.backups)
-        failed = sum(job.type in BACKING_UP and job.status == JobStatus.FAILED for job in self.jobs)
-        accepted = sum((record.proof or {}).get("verdict") == "accepted" for record in self.backups)
-        return {"proven": proven, "accepted": accepted, "failed": failed}
-
-    def restores(self) -> list[dict[str, Any]]:
-        """What restoring jobs brought back, for those that restored."""
-        results = [job.result or {} for job in self.jobs if job.type in RESTORING]
-        return [result["restored"] for result in results if result.get("restored")]
-
-    def restore_results(self) -> dict[str, int]:
-        """Restores by result; one that only led to a warning has failed all the same."""
-        restoring = [job for job in self.jobs if job.type in RESTORING]
-        failed = sum(any(warning["code"] == "restore-failed" for warning in job.warnings) for job in restoring)
-        failed += sum((job.error or {}).get("code") == "restore-failed" for job in restoring)
-        return {"succeeded": len(self.restores()), "failed": failed}
-
-    def storage_bytes(self) -> dict[str, int]:
-        """Bytes of the backups that are kept, by instance."""
-        totals: dict[str, int] = {}
-        for record in self.backups:
-            if record.status != "deleted":
-                totals[record.instance] = totals.get(record.instance, 0) + (record.size_bytes or 0)
-        return totals
-
-
 class Statistics:
     """Computes figures whenever they are asked for."""
 
@@ -112,7 +57,7 @@ class Statistics:
             stop_seconds=_durations(rows.seconds_of("stop")),
             start_seconds=_durations(rows.seconds_of("start")),
             backup_seconds=_durations(rows.backup_seconds()),
-            restore_seconds=_durations(_restore_seconds(rows)),
+            restore_seconds=_durations(rows.restore_seconds()),
             storage_bytes=rows.storage_bytes(),
             last_proven_at=max(proven, default=None),
         )
@@ -123,14 +68,14 @@ class Statistics:
         registry.register(_Collector(await self._rows(None)))
         return generate_latest(registry).decode()
 
-    async def _rows(self, instance: str | None) -> _Rows:
-        return _Rows(await self._store.finished_jobs(instance), await self._store.backups.of_host(instance))
+    async def _rows(self, instance: str | None) -> Rows:
+        return await RowStore(self._store.database, self._store.host).rows(instance)
 
 
 class _Collector:
     """Rows as metric families."""
 
-    def __init__(self, rows: _Rows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
     def collect(self) -> Iterator[Metric]:
@@ -146,7 +91,7 @@ class _Collector:
             yield counter
         for operation, seconds in (
             ("backup", rows.backup_seconds()),
-            ("restore", _restore_seconds(rows)),
+            ("restore", rows.restore_seconds()),
             ("stop", rows.seconds_of("stop")),
             ("start", rows.seconds_of("start")),
         ):
@@ -161,12 +106,8 @@ class _Collector:
         yield storage
 
 
-def _restore_seconds(rows: _Rows) -> list[float]:
-    return [restored["seconds"] for restored in rows.restores() if "seconds" in restored]
-
-
-def _newest(backups: Iterable[BackupRecord]) -> list[BackupRecord]:
-    newest: dict[str, BackupRecord] = {}
+def _newest(backups: Iterable[RecordedBackup]) -> list[RecordedBackup]:
+    newest: dict[str, RecordedBackup] = {}
     for record in backups:
         if record.status == "proven" and (
             record.instance not in newest or newest[record.instance].created_at < record.created_at

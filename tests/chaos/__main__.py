@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261125, help="of what is killed when, for a replay")
     parser.add_argument("--keep", type=Path, default=Path("var/chaos.json"), help="where the report goes")
     asked = parser.parse_args()
+    # Ended by an init system or a person, it must not leave processes behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     runs = asyncio.run(run(asked.kills, asked.seed))
     violations = sum(len(each["violations"]) for each in runs.values())

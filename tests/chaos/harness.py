@@ -31,7 +31,10 @@ SETTINGS = {
     "WORKFLOW__MAX_BACKUP_TRIES": "10",
     "WORKFLOW__MAX_ATTEMPTS": "50",
     "WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1",
+    # A cluster that somebody powers on during its power-off is waited for in vain.
+    "WORKFLOW__POWER_TIMEOUT_SECONDS": "20",
 }
+JOB_SECONDS = 180
 #: An answer takes this long, so that the service can be killed while it waits for one.
 ANSWER_SECONDS = 0.03
 #: How often a job that lost its cluster or its store may be followed by a start that does not succeed either.
@@ -225,6 +228,7 @@ async def running_harness(state_dir: Path, seed: int, *, power_off: str) -> Asyn
     ):
         answer = await product.service.post("/webhooks", {"url": receiver.url()})
         assert answer.status_code == 201, answer.text
+        product.service.job_seconds = JOB_SECONDS
         yield Harness(product, receiver, random.Random(seed))  # noqa: S311 - replayable
 
 

@@ -1,6 +1,7 @@
 """Figures computed from rows."""
 
 from datetime import timedelta
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -67,6 +68,36 @@ async def test_durations_have_a_median_and_a_tail(store: JobStore) -> None:
     durations = (await Statistics(store).summary()).backup_seconds
     assert (durations.count, durations.longest) == (4, 40.0)
     assert durations.median in {2.0, 3.0}
+
+
+async def ended(store: JobStore, kind: str, result: Any, *warnings: str, code: str = "") -> None:
+    """A job that has ended, as a failure if a code is given."""
+    job = await make_job(store, kind)
+    await store.begin_attempt(job.id)
+    for warning in warnings:
+        await store.add_warning(job.id, {"code": warning, "detail": "restore-failed"})
+    status = JobStatus.FAILED if code else JobStatus.SUCCEEDED
+    await store.finish(job.id, status, result=result, error={"code": code} if code else None)
+
+
+async def test_a_job_that_had_nothing_to_do_took_no_time(store: JobStore) -> None:
+    """It would make stops look faster than they are."""
+    await ended(store, "stop", {"noop": True})
+    await ended(store, "stop", {"noop": False})
+    assert (await Statistics(store).summary()).stop_seconds.count == 1
+
+
+async def test_restores_are_counted_by_what_became_of_them(store: JobStore) -> None:
+    """Starts restore too; a failure that was only a warning is one, and a warning about something else is none."""
+    await ended(store, "restore", {"restored": {"backup": "b", "seconds": 2.5}})
+    await ended(store, "start", {"restored": {"backup": "b", "seconds": 4.5}}, "workloads-not-ready")
+    await ended(store, "start", {"restored": None}, "restore-failed")
+    await ended(store, "restore", None, code="restore-failed")
+    await ended(store, "start", None, code="power-failed")
+    await ended(store, "backup", {"restored": {"backup": "b", "seconds": 9}})
+    summary = await Statistics(store).summary()
+    assert summary.restores == {"succeeded": 2, "failed": 2}
+    assert (summary.restore_seconds.count, summary.restore_seconds.longest) == (2, 4.5)
 
 
 async def test_an_instance_has_figures_of_its_own(store: JobStore) -> None:

@@ -13,6 +13,7 @@ from app.kubernetes.client import KubeClient
 from app.kubernetes.deadlines import Deadlines
 from app.kubernetes.resources import NAMESPACES
 from app.ports import ClusterAccess
+from app.sandbox.kubeapi.pki import ensure_certificates
 from tests.kubernetes.scripted import Answer, ScriptedServer, scripted
 from tests.sandbox.api_server import RunningApi, running_api
 
@@ -47,8 +48,10 @@ async def namespace(kube: KubeClient) -> str:
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every scripted server finds its certificates."""
-    return tmp_path_factory.mktemp("pki")
+    """Where every scripted server finds its certificates, whichever test comes first."""
+    directory = tmp_path_factory.mktemp("pki")
+    ensure_certificates(directory)
+    return directory
 
 
 @pytest.fixture

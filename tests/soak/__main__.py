@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.rounds < FEWEST_ROUNDS:
         parser.error(f"--rounds: at least {FEWEST_ROUNDS}, or no regression can tell growth from noise")
+    # Ended by an init system or a person, it must not leave processes behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     report = asyncio.run(run(asked.rounds))
     report["minutes"] = round((time.monotonic() - began) / 60, 1)
