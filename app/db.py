@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -191,11 +191,13 @@ def _parsed(url: str) -> URL:
     except (ArgumentError, ValueError):
         raise DatabaseUnsuitable("KECS_STATE_DATABASE_URL is no URL of a database", remedy=_URL_REMEDY) from None
     if parsed.drivername in {"postgres", "postgresql", postgres.DRIVER}:
-        if find_spec("psycopg") is None:
+        try:
+            import_module("psycopg")
+        except ImportError as error:  # of the package, or by it of PostgreSQL's own library
             raise DatabaseUnsuitable(
-                "PostgreSQL's driver psycopg is not installed",
+                f"PostgreSQL's driver psycopg cannot be used: {error}",
                 remedy="Install it with: pip install 'kecs-state[postgres]'",
-            )
+            ) from None
         return parsed.set(drivername=postgres.DRIVER)
     if parsed.drivername != "sqlite":
         raise DatabaseUnsuitable(f"no database is reached by {parsed.drivername!r} here", remedy=_URL_REMEDY)

@@ -23,11 +23,12 @@ MIGRATION_SECONDS = 60
 #: A peer that has vanished is noticed after some 25 seconds, on either side.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-#: Of every session. What was committed is on the server's disk, however it is set up; waiting for a lock ends as on
-#: SQLite; a process that stands still inside a transaction must not hold all others up; and no statement of ours runs
-#: for half a minute.
+#: Of every session, however the server is set up. What was committed is on its disk; who has waited for the writers'
+#: lock sees what they wrote; waiting ends as on SQLite; a process that stands still inside a transaction must not hold
+#: all others up; and no statement of ours runs for half a minute.
 SESSION_SETTINGS = {
     "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
     "statement_timeout": "30s",

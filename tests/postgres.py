@@ -22,9 +22,12 @@ from tests.service import free_port
 USER, PASSWORD = "kecs", "correct-horse-4711"
 #: Where Debian puts the programs of each version.
 DEBIAN = Path("/usr/lib/postgresql")
-#: A server for tests survives no power cut, and need not; nor would it keep what was committed when it crashes, if our
-#: sessions did not insist on that.
-OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=40", "TimeZone=Asia/Tokyo")
+#: A server for tests survives no power cut, and need not. The rest is set as our sessions must not have it: what was
+#: committed would be lost in a crash, and who waited for a lock would see what was before.
+OPTIONS = (
+    "fsync=off", "full_page_writes=off", "max_connections=40", "synchronous_commit=off",
+    "default_transaction_isolation=serializable", "TimeZone=Asia/Tokyo",
+)  # fmt: skip
 
 READY_SECONDS = 30
 

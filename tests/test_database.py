@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -177,8 +178,8 @@ def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str, wor
 
 def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra."""
-    monkeypatch.setattr("app.db.find_spec", lambda _name: None)
-    with pytest.raises(DatabaseUnsuitable, match="psycopg is not installed") as refused:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseUnsuitable, match="psycopg cannot be used") as refused:
         Database("postgresql://kecs:hunter2@db.example/kecs")
     assert "kecs-state[postgres]" in refused.value.remedy
 

@@ -128,7 +128,7 @@ async def test_two_services_that_begin_together_migrate_once(postgres_server: Po
 
 @ON_POSTGRES
 async def test_one_writes_at_a_time_so_events_are_seen_in_the_order_of_their_ids(database_url: str) -> None:
-    """A follower that has seen the second writer's event never misses the first one's."""
+    """Who waited sees what was written meanwhile, and no follower that has seen its event misses the one before."""
     begun, may_end = threading.Event(), threading.Event()
 
     async with opened(database_url) as one, opened(database_url) as two:
@@ -144,16 +144,19 @@ async def test_one_writes_at_a_time_so_events_are_seen_in_the_order_of_their_ids
         slow = asyncio.create_task(one.write(write_slowly))
         await asyncio.to_thread(begun.wait, 20)
         quick = asyncio.create_task(JobStore(two, "here").add_event(job.id, "quick", {}))
-        await eventually(lambda: waits_for_a_lock(two))
+        counted = "SELECT count(*) FROM job_event WHERE type = 'slow'"
+        reading = asyncio.create_task(two.write(lambda session: session.execute(text(counted)).scalar()))
+        await eventually(lambda: wait_for_a_lock(two, 2))
         may_end.set()
         await asyncio.gather(slow, quick)
+        assert await reading == 1
         assert [event.type for event in await JobStore(two, "here").events(job.id)] == ["job.created", "slow", "quick"]
 
 
-async def waits_for_a_lock(database: Database) -> bool:
-    """Whether some transaction waits for another one."""
+async def wait_for_a_lock(database: Database, number: int) -> bool:
+    """Whether that many transactions wait for another one."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return bool(await value_of(database, waiting))
+    return bool(await value_of(database, waiting) == number)
 
 
 @ON_POSTGRES
