@@ -139,10 +139,6 @@ async def measure_service(figures: Figures, database: Database) -> None:
     """What a service does besides: look for its jobs each second, begin, and tell its figures."""
     store = JobStore(database, HOSTS[0])
     await timed(figures, "the reconciler's look, once a second", store.active_jobs)
-    await timed(
-        figures, "instances to settle, once at a start",
-        lambda: store.instances_with_jobs_since(now() - timedelta(days=1)),
-    )  # fmt: skip
     await timed(figures, "/metrics, 50,000 jobs of this host", Statistics(store).prometheus)
 
 

@@ -1,5 +1,6 @@
 """docs/scale.md, from figures."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +44,14 @@ begins first.
 ## What one carries
 
 Written by `make bench-postgres` on {date}: {jobs:,} ended jobs of 20 hosts, on a machine with two cores that others
-used too; the server on the same machine, as it comes. A list is a page of 50 with any of the filters `instance`,
-`status` and `type`, for common and rare values, from the newest job or from anywhere; the shortest of three tries.
+used too (load average {load:.0f}); the server on the same machine, as it comes. A list is a page of 50 with any of the
+filters `instance`, `status` and `type`, for common and rare values, from the newest job or from anywhere; the shortest
+of three tries.
 
 {table}
 
-The slowest list: {slowest}. Kept for each stop besides its row: {journal} of steps and events.
+The slowest list: {slowest}.
+Kept for each stop besides its row: {journal} of steps and events.
 
 ## What breaks first
 
@@ -85,6 +88,7 @@ def write_report(postgres: "Figures", sqlite: "Figures") -> None:
             oldest=OLDEST_VERSION,
             version=postgres.name.split()[-1],
             date=f"{datetime.now(UTC):%Y-%m-%d}",
+            load=os.getloadavg()[1],
             jobs=postgres.jobs,
             table="\n".join(_rows(postgres, sqlite)),
             slowest=f"{postgres.slowest_list} on PostgreSQL, {sqlite.slowest_list} on SQLite",

@@ -7,6 +7,7 @@ from sqlalchemy import event
 
 from app.db import Database
 from app.jobs.repository import JobStore
+from app.queries import now
 
 
 class Plans:
@@ -48,6 +49,12 @@ async def test_the_look_at_active_jobs_reads_nothing_else(store: JobStore, plans
     """It is done each second."""
     await store.active_jobs()
     assert plans.steps[0] == "SEARCH job USING INDEX job_one_active_per_instance (host=?)"
+
+
+async def test_the_look_at_recent_jobs_reads_the_end_of_the_history(store: JobStore, plans: Plans) -> None:
+    """At every start of the service."""
+    await store.instances_with_jobs_since(now())
+    assert plans.steps[0] == "SEARCH job USING INDEX sqlite_autoindex_job_1 (id>?)"
 
 
 async def test_a_callers_key_is_found_in_the_index_of_keys(store: JobStore, plans: Plans) -> None:

@@ -1,5 +1,7 @@
 """The rules the database itself keeps."""
 
+from datetime import timedelta
+
 import pytest
 
 from app.db import Database
@@ -94,6 +96,15 @@ async def test_events_rise_and_can_be_read_from_a_cursor(store: JobStore) -> Non
     events = await store.events(job.id)
     assert [event.type for event in events] == ["job.created", "step.started", "step.succeeded"]
     assert await store.events(job.id, after=events[1].id or 0) == [events[2]]
+
+
+async def test_instances_with_recent_jobs_are_those_with_jobs_of_that_time(store: JobStore, database: Database) -> None:
+    """Of this host, from a moment on."""
+    before = now()
+    await make_job(store)
+    await make_job(JobStore(database, "there"), instance="elsewhere")
+    assert await store.instances_with_jobs_since(before) == {"demo"}
+    assert await store.instances_with_jobs_since(now() + timedelta(seconds=1)) == set()
 
 
 async def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:
