@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-long soak test-browser test-postgres test-go test-real test-real-long test-real-matrix bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test chaos chaos-long soak test-browser test-postgres test-go test-real test-real-long test-real-matrix wheel release-check bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser and not postgres" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not postgres and not release" $(SIDE_BY_SIDE)
 
 chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during jobs and check that nothing is lost
 	@$(BIN)/python -m tests.chaos --kills 25
@@ -83,6 +83,12 @@ real-binaries: $(READY) ## Build the real components from pinned sources (about 
 serve: $(READY) ## Serve the API on 127.0.0.1:5380 with the embedded sandbox
 	@$(BIN)/kecs-state serve --sandbox
 
+wheel: $(READY) ## Build the wheel into dist/, offline
+	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+release-check: $(READY) ## Install the wheel where nothing else is and serve the sandbox with it (about a minute)
+	@$(BIN)/pytest tests/release -m "release or not release"
+
 lint: $(READY) ## Check format, lint, types, import layers, dead code and sizes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -100,9 +106,14 @@ openapi: $(READY) ## Write openapi.json as the app serves it
 bench: $(READY) ## Measure against baselines taken in the same run
 	@$(BIN)/python -m bench
 
+# One resolution. The other two files are parts of it: what a container runs, and what builds the wheel.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+PART    := $(COMPILE) --constraints requirements.lock --no-annotate
+
 lock: $(READY) ## Pin every dependency anew, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --extra postgres --extra sandbox --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra postgres --extra sandbox --group dev --output-file requirements.lock
+	@$(PART) pyproject.toml --extra postgres --extra sandbox --output-file requirements-service.lock
+	@$(PART) --group build --output-file requirements-build.lock
 
 clean: ## Remove what make has made here
 	rm -rf $(VENV) var

@@ -16,7 +16,7 @@ import httpx
 #: What ``serve`` is told before the directory: with the embedded sandbox, or with the driver the settings name.
 SANDBOX = ("--sandbox", "--state-dir")
 CONFIGURED = ("--home",)
-READY_SECONDS = 20
+READY_SECONDS = 45
 JOB_SECONDS = 50
 
 
@@ -29,7 +29,12 @@ def free_port() -> int:
 
 
 class RunningService:
-    """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id."""
+    """One state directory served by one process at a time; ``restart`` and ``kill`` act on it by its id.
+
+    ``program`` is this checkout's, unless it is changed before the start.
+    """
+
+    program: Sequence[str] = (sys.executable, "-m", "app.cli.main")
 
     def __init__(
         self,
@@ -61,7 +66,7 @@ class RunningService:
         arguments = ["serve", *self._serve, str(self.state_dir), "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app.cli.main", *arguments, env=self._environment, stdout=log, stderr=log
+                *self.program, *arguments, env=self._environment, stdout=log, stderr=log
             )
         async with asyncio.timeout(READY_SECONDS):
             while not await self._ready():

@@ -45,6 +45,12 @@ class ServiceClient:
         """The JSON answer of a GET."""
         return self._request("GET", path, params={key: value for key, value in query.items() if value is not None})
 
+    def readiness(self) -> Any:
+        """What /readyz says, which answers 503 with the same document where the service is not ready."""
+        with self._reaching():
+            response = self._http.get("/readyz")
+        return _checked(response, "application/json", also=503).json()
+
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer of a POST; no body at all when none is given."""
         return self._request("POST", path, json=body)
@@ -133,12 +139,15 @@ def _trusted() -> "ssl.SSLContext | bool":
         raise CommandError("No certificate", detail, code=Exit.USAGE) from None
 
 
-def _checked(response: "httpx.Response", wanted: str) -> "httpx.Response":
-    """The response, if it is a good one of the wanted media type; a problem comes out as the error it tells of."""
+def _checked(response: "httpx.Response", wanted: str, *, also: int | None = None) -> "httpx.Response":
+    """The response, if it is a good one (or has the status ``also``) of the wanted media type.
+
+    A problem comes out as the error it tells of.
+    """
     media_type = response.headers.get("content-type", "").partition(";")[0]
     if media_type == "application/problem+json":
         raise CommandError.of_problem(response.json())
-    if media_type != wanted or not response.is_success:
+    if media_type != wanted or not (response.is_success or response.status_code == also):
         raise CommandError(
             "Not an answer of this service",
             f"{response.request.url} answered {response.status_code} with {media_type or 'no content type'}",

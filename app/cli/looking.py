@@ -143,6 +143,18 @@ def _print_backup(backup: Document) -> None:
         typer.echo(f"  ! {finding['code']}: {finding['detail']}")
 
 
+def ready(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Say whether the service can do its work, check by check. Exits 1 if it cannot."""
+    readiness = ServiceClient(url).readiness()
+    if as_json:
+        print_json(readiness)
+    else:
+        typer.echo("ready" if readiness["ready"] else "NOT ready")
+        _print_service_checks(readiness)
+    if not readiness["ready"]:
+        raise typer.Exit(Exit.FAILED)
+
+
 def doctor(
     name: Annotated[str | None, typer.Argument(help="One instance instead of all.", show_default=False)] = None,
     *,
@@ -155,8 +167,7 @@ def doctor(
         print_json(document)
     else:
         typer.echo("this machine")
-        for check in document["service"]["checks"]:
-            _print_check(check | {"outcome": "ok" if check["ok"] else "failed" if check["needed"] else "warns"})
+        _print_service_checks(document["service"])
         for instance in document["instances"]:
             typer.echo(f"{instance['instance_name']} is {instance['state']}")
             for check in instance["checks"]:
@@ -164,6 +175,11 @@ def doctor(
     refused = any(check["outcome"] == "refused" for instance in document["instances"] for check in instance["checks"])
     if refused or not document["service"]["ready"]:
         raise typer.Exit(Exit.FAILED)
+
+
+def _print_service_checks(readiness: Document) -> None:
+    for check in readiness["checks"]:
+        _print_check(check | {"outcome": "ok" if check["ok"] else "failed" if check["needed"] else "warns"})
 
 
 def _print_check(check: Document) -> None:

@@ -14,6 +14,7 @@ from app.cli.errors import CommandError, Exit
 from app.cli.images import images_app
 from app.cli.options import Home, Sandbox, StateDir, UseVelero
 from app.cli.read_settings import change_server, read_service_settings, read_settings
+from app.cli.service_unit import service_app
 from app.cli.tokens import tokens_app
 from app.cli.webhooks import webhooks_app
 
@@ -34,6 +35,7 @@ for command in (
     migrating.migrate,
     looking.status,
     looking.preflight,
+    looking.ready,
     looking.doctor,
     policies.policy,
     looking.jobs,
@@ -61,6 +63,26 @@ for command in (
 app.add_typer(images_app, name="images", no_args_is_help=True)
 app.add_typer(webhooks_app, name="webhooks", no_args_is_help=True)
 app.add_typer(tokens_app, name="token", no_args_is_help=True)
+app.add_typer(service_app, name="service", no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's way of calling it
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of this program."),
+    ] = False,
+) -> None:
+    """Stop and start local ECS environments (KECS instances) without losing their state."""
 
 
 class LogLevel(StrEnum):

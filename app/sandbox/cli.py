@@ -1,7 +1,8 @@
 """``kecs-state sandbox``: clusters made of this package's own processes, for trying things out."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 import yaml
 
 from app.sandbox import supervisor
+from app.sandbox.apiclient import ApiError
 from app.sandbox.seed import seed, seed_custom_resources
 
 DEFAULT_STATE_DIR = Path("~/.local/share/kecs-state/sandbox")
@@ -60,13 +62,22 @@ def list_clusters(state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
 @sandbox_app.command("kubeconfig")
 def kubeconfig(name: Name, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
     """Print a kubeconfig, for kubectl and the like."""
-    typer.echo(yaml.safe_dump(supervisor.kubeconfig(_resolved(state_dir), name)))
+    with _plain_errors():
+        typer.echo(yaml.safe_dump(supervisor.kubeconfig(_resolved(state_dir), name)))
 
 
 @sandbox_app.command("seed")
 def fill(name: Name, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
     """Fill a cluster with what a user of KECS would have."""
-    count = _run(seed(_resolved(state_dir), name)) + _run(seed_custom_resources(_resolved(state_dir), name))
+    _run(_fill(_resolved(state_dir), name))
+
+
+async def _fill(state_dir: Path, name: str) -> None:
+    status = supervisor.state(state_dir, name)
+    if status.state != "running":
+        remedy = f"kecs-state sandbox {'create' if status.state == 'absent' else 'start'} {name}"
+        raise supervisor.SandboxError(f"sandbox cluster {name!r} is {status.state}; first: {remedy}")
+    count = await seed(state_dir, name) + await seed_custom_resources(state_dir, name)
     typer.echo(f"created {count} objects")
 
 
@@ -74,9 +85,15 @@ def _resolved(state_dir: Path) -> Path:
     return state_dir.expanduser().absolute()
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with _plain_errors():
+        asyncio.run(work)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
     try:
-        return asyncio.run(work)
-    except supervisor.SandboxError as error:
+        yield
+    except (supervisor.SandboxError, ApiError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

@@ -38,6 +38,26 @@ async def test_the_doctor_finds_what_is_wrong(api: ServedApi) -> None:
     assert (ended.code, document["service"]["ready"], document["instances"]) == (1, False, [])
 
 
+async def test_ready_is_an_exit_code_for_scripts(api: ServedApi) -> None:
+    """0 when work can be done, 1 with the check that fails and what to do, 3 where nothing answers."""
+    ended = await command(api.url, "ready")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "ready"), ended.err
+    api.clusters.reachable = False
+    ended = await command(api.url, "ready")
+    assert (ended.code, ended.out.splitlines()[0]) == (1, "NOT ready")
+    assert ["failed", "power-driver"] in [line.split()[:2] for line in ended.out.splitlines()]
+    assert (await command("http://127.0.0.1:9", "ready")).code == 3
+
+
+async def test_ready_as_json_is_the_document_in_both_cases(api: ServedApi) -> None:
+    """Of a 503 too."""
+    said = []
+    for reachable in (True, False):
+        api.clusters.reachable = reachable
+        said.append(json.loads((await command(api.url, "ready", "--json")).out)["ready"])
+    assert said == [True, False]
+
+
 async def test_jobs_are_listed_newest_first(api: ServedApi) -> None:
     """A table with a row for each."""
     for name in ("many1", "many2"):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,12 @@ def test_help_imports_nothing_heavy() -> None:
     code = f"import sys, app.cli.main; print([name for name in {HEAVY!r} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+async def test_the_program_knows_its_version_without_a_service() -> None:
+    """The one that is installed; `version` asks the service for its own."""
+    ended = await command("http://127.0.0.1:9", "--version")
+    assert (ended.code, ended.out.split()) == (0, ["kecs-state", version("kecs-state")])
 
 
 async def test_settings_are_printed_masked() -> None:
