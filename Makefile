@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The site's generator has an environment of its own.
+SITE_BIN := var/docs-venv/bin
 
 ALONE  := tests/real/test_clusters.py
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
@@ -14,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-long soak test-browser test-postgres test-go test-real test-real-long test-real-matrix wheel release-check bench-real bench-postgres contract real-binaries serve lint format openapi bench lock clean
+.PHONY: help demo test chaos chaos-long soak test-browser test-docs test-postgres test-go test-real test-real-long test-real-matrix wheel release-check bench-real bench-postgres contract real-binaries serve lint format openapi docs bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +34,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser and not postgres and not release" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not docs and not postgres and not release" $(SIDE_BY_SIDE)
 
 chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during jobs and check that nothing is lost
 	@$(BIN)/python -m tests.chaos --kills 25
@@ -48,6 +50,9 @@ test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox i
 
 test-postgres: $(READY) ## Run what matters of the database on a PostgreSQL server of the tests' own (its programs)
 	@$(BIN)/pytest -m postgres $(SIDE_BY_SIDE) tests/jobs tests/access tests/webhooks tests/test_*.py
+
+test-docs: $(READY) ## Type every command of README.md and docs/ on one sandbox service (curl, jq, openssl)
+	@$(BIN)/pytest -m docs tests/docs
 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go
@@ -103,6 +108,15 @@ format: $(READY) ## Rewrite the code in the project's format
 openapi: $(READY) ## Write openapi.json as the app serves it
 	@$(BIN)/kecs-state openapi > openapi.json
 
+$(SITE_BIN)/.ready: requirements-docs.lock
+	@$(PYTHON) -m venv $(dir $(SITE_BIN))
+	@$(SITE_BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: $(READY) $(SITE_BIN)/.ready ## Write docs/reference as the code says, and make a site of docs/ in var/site
+	@$(BIN)/python -m reference
+	@$(SITE_BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir var/doctrees docs var/site
+
 bench: $(READY) ## Measure against baselines taken in the same run
 	@$(BIN)/python -m bench
 
@@ -114,6 +128,7 @@ lock: $(READY) ## Pin every dependency anew, with hashes
 	@$(COMPILE) pyproject.toml --extra postgres --extra sandbox --group dev --output-file requirements.lock
 	@$(PART) pyproject.toml --extra postgres --extra sandbox --output-file requirements-service.lock
 	@$(PART) --group build --output-file requirements-build.lock
+	@$(COMPILE) --group docs --output-file requirements-docs.lock
 
 clean: ## Remove what make has made here
 	rm -rf $(VENV) var

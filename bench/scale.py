@@ -20,7 +20,8 @@ _TEXT = """# The history: SQLite, or one PostgreSQL for many hosts
 
 SQLite in `~/.kecs/state/state.db` needs nothing and is the default. For several hosts with one history:
 
-```
+<!-- not run: needs a PostgreSQL server -->
+```sh
 pip install 'kecs-state[postgres]'
 export KECS_STATE_DATABASE_URL='postgresql+psycopg://kecs:PASSWORD@db.example.com:5432/kecs?sslmode=verify-full'
 kecs-state serve

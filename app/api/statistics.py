@@ -17,9 +17,8 @@ router = APIRouter(tags=["statistics"])
 #: Memory, processor time and descriptors where ``/proc`` tells of them, and tasks: what leaks would show in.
 _PROCESS = CollectorRegistry()
 ProcessCollector(registry=_PROCESS)
-Gauge("kecs_state_tasks", "Asyncio tasks, this request's included", registry=_PROCESS).set_function(
-    lambda: len(asyncio.all_tasks())
-)
+TASKS = Gauge("kecs_state_tasks", "Asyncio tasks, this request's included", registry=_PROCESS)
+TASKS.set_function(lambda: len(asyncio.all_tasks()))
 
 
 @router.get("/stats", responses=declared(DatabaseError))

@@ -72,6 +72,11 @@ class Statistics:
         return await RowStore(self._store.database, self._store.host).rows(instance)
 
 
+def metric_families() -> list[Metric]:
+    """Every metric by its name, type, labels and meaning, without values."""
+    return list(_Collector(Rows([], [], [])).collect())
+
+
 class _Collector:
     """Rows as metric families."""
 
