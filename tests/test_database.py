@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
-from app.db import Database, DatabaseError, database_url, migrations_directory
+from app.db import Database, DatabaseError, DatabaseUnsuitable, database_url, migrations_directory
 from app.settings import Settings
 
 
@@ -171,3 +172,37 @@ def test_the_state_directory_is_private(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     assert str(settings.state_directory / "state.db") in database_url(settings)
     assert settings.state_directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+asyncpg://kecs:hunter2@db.example/kecs", r"'postgresql\+asyncpg'"),
+        ("mysql://kecs:hunter2@db.example/kecs", "'mysql'"),
+        ("kecs:hunter2", "no URL of a database"),
+        ("postgresql+psycopg://kecs:hunter2@db.example:port/kecs", "no URL of a database"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str, words: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(DatabaseUnsuitable, match=words) as refused:
+        Database(url)
+    assert "hunter2" not in str(refused.value.problem())
+    assert "postgresql+psycopg://" in refused.value.remedy
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseUnsuitable, match="psycopg cannot be used") as refused:
+        Database("postgresql://kecs:hunter2@db.example/kecs")
+    assert "kecs-state[postgres]" in refused.value.remedy
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+async def test_every_common_way_to_write_it_means_the_same_driver(scheme: str) -> None:
+    """And nothing that is printed of it holds the password."""
+    database = Database(f"{scheme}://kecs:hunter2@db.example/kecs")
+    assert database.engine.url.drivername == "postgresql+psycopg"
+    assert "hunter2" not in f"{database!r} {database.engine!r} {database.__dict__}"
+    await database.close()

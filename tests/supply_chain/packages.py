@@ -12,6 +12,11 @@ NOT_LOCKED = frozenset({"kecs-state", "pip", "setuptools"})
 ALLOWED = frozenset(
     {"MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "PSF-2.0", "MPL-2.0", "0BSD", "Unlicense"}
 )
+#: Taken under another licence, by name and reason.
+TAKEN_BESIDES = {
+    name: "LGPL: only with a database by URL, imported as it comes, nothing of it changed or copied here"
+    for name in ("psycopg", "psycopg-binary")
+}
 #: Packages of before SPDX expressions say it in their own words.
 _IN_WORDS = {
     "Apache License 2.0": "Apache-2.0",
