@@ -14,8 +14,8 @@ ALLOWED = frozenset(
 )
 #: Taken under another licence, by name and reason.
 TAKEN_BESIDES = {
-    name: "LGPL: only with a database by URL, imported as it comes, nothing of it changed or copied here"
-    for name in ("psycopg", "psycopg-binary")
+    "psycopg": "LGPL: only with a database by URL, imported as it comes, nothing of it changed or copied here",
+    "psycopg-binary": "the same, with its C library",
 }
 #: Packages of before SPDX expressions say it in their own words.
 _IN_WORDS = {
