@@ -1,6 +1,6 @@
 """``python -m tests.fuzz --requests 50000``: hostile requests to a running service; exit status 1 for any finding.
 
-A finding is a status of 500 and more, an answer that the document does not declare, no answer, or a dead service.
+A finding is a status of 500, an answer that the document does not declare, no answer, or a dead service.
 The seed and the round say which requests were sent: ``--seed N`` begins with the same ones again.
 """
 
