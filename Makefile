@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test corpus chaos chaos-long soak test-browser test-docs test-go test-real test-real-long test-real-matrix wheel release-check bench-real contract real-binaries serve lint format openapi docs bench lock clean
+.PHONY: help demo test corpus chaos chaos-long soak fuzz sbom audit test-browser test-docs test-postgres test-go test-real test-real-long test-real-matrix wheel release-check bench-real bench-postgres contract real-binaries serve lint format openapi docs bench lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser and not docs and not release" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not go and not browser and not docs and not postgres and not release" $(SIDE_BY_SIDE)
 
 chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during jobs and check that nothing is lost
 	@$(BIN)/python -m tests.chaos --kills 25
@@ -45,8 +45,20 @@ chaos-long: $(READY) ## The same 500 times (about 45 minutes); keeps the report 
 soak: $(READY) ## 300 stops and starts, ten at once, many shutdowns (about 40 minutes); keeps the report in docs/runs
 	@$(BIN)/python -m tests.soak --keep docs/runs/soak.json
 
+fuzz: $(READY) ## 50,000 hostile requests to a sandbox service (about half an hour); keeps the report in docs/runs
+	@$(BIN)/python -m tests.fuzz --keep docs/runs/fuzz.json
+
+sbom: $(READY) ## Write the bill of materials (CycloneDX) to var/sbom.json
+	@$(BIN)/python -m tests.supply_chain sbom
+
+audit: $(READY) ## Ask for known vulnerabilities of what is pinned (network; exit status 2 if nobody could be asked)
+	@$(BIN)/python -m tests.supply_chain audit
+
 test-browser: $(READY) ## Use the dashboard in headless Chromium, on a sandbox instance (Chromium)
 	@$(BIN)/pytest -m browser tests/browser
+
+test-postgres: $(READY) ## Run what matters of the database on a PostgreSQL server of the tests' own (its programs)
+	@$(BIN)/pytest -m postgres $(SIDE_BY_SIDE) tests/jobs tests/access tests/webhooks tests/test_*.py
 
 test-docs: $(READY) ## Type every command of README.md and docs/ on one sandbox service (curl, jq, openssl)
 	@$(BIN)/pytest -m docs tests/docs
@@ -76,6 +88,9 @@ bench-real: $(READY) real-binaries ## Measure the real stack beside the Velero C
 corpus: $(READY) ## Prove thousands of damaged and good backups; keeps the output in docs/runs
 	@mkdir -p docs/runs
 	@{ date -u +%F && git rev-parse --short HEAD && $(BIN)/python -m tests.proof; } | tee docs/runs/corpus.txt
+
+bench-postgres: $(READY) ## Measure a million jobs on PostgreSQL and SQLite; writes docs/scale.md (PostgreSQL's programs)
+	@$(BIN)/python -m bench.postgres
 
 contract: $(READY) ## Run the contract suite in every world that this machine has
 	@$(BIN)/pytest tests/contract
@@ -123,8 +138,8 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 PART    := $(COMPILE) --constraints requirements.lock --no-annotate
 
 lock: $(READY) ## Pin every dependency anew, with hashes
-	@$(COMPILE) pyproject.toml --extra sandbox --group dev --output-file requirements.lock
-	@$(PART) pyproject.toml --extra sandbox --output-file requirements-service.lock
+	@$(COMPILE) pyproject.toml --extra postgres --extra sandbox --group dev --output-file requirements.lock
+	@$(PART) pyproject.toml --extra postgres --extra sandbox --output-file requirements-service.lock
 	@$(PART) --group build --output-file requirements-build.lock
 	@$(COMPILE) --group docs --output-file requirements-docs.lock
 

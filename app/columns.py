@@ -1,9 +1,9 @@
-"""Column types that tables share: aware UTC times, and JSON."""
+"""Column types that tables share: aware UTC times, JSON, and integers of 64 bits."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, TypeDecorator
+from sqlalchemy import BigInteger, DateTime, Integer, TypeDecorator
 from sqlmodel import JSON, Column
 
 
@@ -21,7 +21,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
         """From the database."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        # A server gives its session's zone.
+        return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def time_column(*, nullable: bool = True) -> Any:
@@ -32,3 +35,9 @@ def time_column(*, nullable: bool = True) -> Any:
 def json_column(*, nullable: bool = True) -> Any:
     """A JSON document; None is SQL's NULL."""
     return Column(JSON(none_as_null=True), nullable=nullable)
+
+
+def large_column(*, primary_key: bool = False, nullable: bool = False) -> Any:
+    """An integer of 64 bits; SQLite's are, and count a key up by themselves only under their plain name."""
+    large = BigInteger().with_variant(Integer(), "sqlite")
+    return Column(large, primary_key=primary_key, nullable=nullable)

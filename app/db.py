@@ -2,7 +2,7 @@
 
 SQLite by default, with ``synchronous=FULL``: the record of a proof must be on the disk before a power-off.
 Writers begin with a real ``BEGIN IMMEDIATE``, so that two of them wait for each other instead of failing half way.
-Postgres works by URL; its driver is the deployer's choice.
+PostgreSQL by URL, when several hosts share one history; there too, one transaction writes at a time.
 """
 
 import asyncio
@@ -10,14 +10,16 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import create_engine, event, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
+from app import postgres
 from app.errors import ServiceError
 from app.settings import Settings
 
@@ -28,6 +30,8 @@ THREADS = 4
 #: What the driver raises for a mistake of the caller and not for a store that does not work.
 CALLERS_MISTAKES = (IntegrityError, ProgrammingError, DataError)
 
+_URL_REMEDY = "Write it as postgresql+psycopg://USER:PASSWORD@HOST:5432/NAME, or leave it out for SQLite."
+
 T = TypeVar("T")
 
 
@@ -35,6 +39,12 @@ class DatabaseError(ServiceError):
     """The database could not be read or written; says why and what to do."""
 
     code, status, title = "database-unavailable", 503, "The database is not usable"
+
+
+class DatabaseUnsuitable(DatabaseError):
+    """This database, or its version, is none that this version of the code can work with."""
+
+    code, title = "database-unsuitable", "The database does not suit this version"
 
 
 class Database:
@@ -45,17 +55,14 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        self._url = _parsed(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(self._url) if self.is_sqlite else postgres.create_pool(self._url, THREADS)
+        self._reading = self.engine if self.is_sqlite else postgres.for_reading(self.engine)
+        #: Looks, first in every transaction that writes, whether this process still may; raises if not.
+        self.fence: Callable[[Session], None] | None = None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._written = asyncio.Event()
-        if self.is_sqlite:
-            _prepare_sqlite(self.engine)
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether this is a file of ours and not a server."""
-        return self.url.startswith("sqlite")
 
     @classmethod
     @asynccontextmanager
@@ -74,12 +81,12 @@ class Database:
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """The result of ``query`` on a session that is for reading only."""
-        return await self._to_its_end(self._read, query)
+        return await self.to_its_end(self._read, query)
 
     async def write(self, change: Callable[[Session], T]) -> T:
         """The result of ``change``, made in one transaction: committed at its end, rolled back by an exception."""
         try:
-            return await self._to_its_end(self._write, change)
+            return await self.to_its_end(self._write, change)
         finally:
             written, self._written = self._written, asyncio.Event()
             written.set()
@@ -92,11 +99,16 @@ class Database:
         """Raise ``DatabaseError`` unless the write lock can be had; nothing is written, so it may be cancelled."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self._write, lambda _session: None)
 
+    def connect_alone(self) -> Connection:
+        """A connection of PostgreSQL beside the pool, for locks that last as long as it does."""
+        with self.translated():
+            return postgres.connect_alone(self._url)
+
     async def migrate(self) -> None:
         """Bring the schema up to this version of the code, wholly or not at all."""
-        await self._to_its_end(self._migrate)
+        await self.to_its_end(self._migrate)
 
-    async def _to_its_end(self, work: Callable[..., T], *args: Any) -> T:
+    async def to_its_end(self, work: Callable[..., T], *args: Any) -> T:
         """Wait for a thread even if the caller is cancelled meanwhile, once or more often; raise that afterwards.
 
         The thread goes on in any case: who left it behind would not know what the row says.
@@ -114,13 +126,17 @@ class Database:
         return future.result()
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self._reading, expire_on_commit=False) as session:
             return query(session)
 
     def _write(self, change: Callable[[Session], T]) -> T:
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
             if self.is_sqlite:
                 session.execute(text("BEGIN IMMEDIATE"))
+            else:
+                postgres.begin_writing(session)
+            if self.fence is not None:
+                self.fence(session)
             result = change(session)
             session.commit()
             return result
@@ -131,39 +147,100 @@ class Database:
 
         configuration = Config()
         configuration.set_main_option("script_location", str(migrations_directory()))
-        with _translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             if self.is_sqlite:
                 # Alembic opens no transaction on SQLite; without one, a crash would leave half a schema.
                 connection.execute(text("BEGIN IMMEDIATE"))
+            else:
+                _check_server_version(connection)
+                postgres.begin_migrating(connection)
+            _check_revision(connection, configuration)
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
             connection.commit()
 
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """The driver's errors as ours; none of them repeats the URL, which may hold a password."""
+        try:
+            yield
+        except (DBAPIError, PoolTimeoutError) as error:
+            reason = getattr(error, "orig", None) or error
+            if isinstance(error, CALLERS_MISTAKES) and not postgres.is_schema_trouble(reason):
+                raise
+            said = " ".join(str(reason).split())[:300]
+            if self.is_sqlite:
+                raise DatabaseError(
+                    f"the database cannot be used: {said}",
+                    remedy="Check the disk's free space and the rights on the state directory.",
+                ) from error
+            raise DatabaseError(
+                f"the database at {place_of(self._url)} cannot be used: {said}", remedy=postgres.remedy_for(said)
+            ) from error
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's errors as ours."""
+
+def place_of(url: URL) -> str:
+    """Where a database is, without who asks and by which password."""
+    return f"{url.host or 'a local socket'}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+
+
+def _parsed(url: str) -> URL:
+    """The URL with the driver there is for it; what cannot be used is refused without repeating it."""
     try:
-        yield
-    except CALLERS_MISTAKES:
-        raise
-    except (DBAPIError, PoolTimeoutError) as error:
-        reason = getattr(error, "orig", None) or error
-        raise DatabaseError(
-            f"the database cannot be used: {str(reason)[:200]}",
-            remedy="Check the disk's free space and the rights on the state directory.",
-        ) from error
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DatabaseUnsuitable("KECS_STATE_DATABASE_URL is no URL of a database", remedy=_URL_REMEDY) from None
+    if parsed.drivername in {"postgres", "postgresql", postgres.DRIVER}:
+        try:
+            import_module("psycopg")
+        except ImportError as error:  # of the package, or by it of PostgreSQL's own library
+            raise DatabaseUnsuitable(
+                f"PostgreSQL's driver psycopg cannot be used: {error}",
+                remedy="Install it with: pip install 'kecs-state[postgres]'",
+            ) from None
+        return parsed.set(drivername=postgres.DRIVER)
+    if parsed.drivername != "sqlite":
+        raise DatabaseUnsuitable(f"no database is reached by {parsed.drivername!r} here", remedy=_URL_REMEDY)
+    return parsed
+
+
+def _check_server_version(connection: Connection) -> None:
+    version = connection.dialect.server_version_info or ()
+    if version < (postgres.OLDEST_VERSION,):
+        raise DatabaseUnsuitable(
+            f"PostgreSQL {'.'.join(map(str, version))} is too old",
+            remedy=f"Use PostgreSQL {postgres.OLDEST_VERSION} or a newer one.",
+        )
+
+
+def _check_revision(connection: Connection, configuration: Any) -> None:
+    """Refuse a schema that a newer version has made: its rows may mean what this one does not know."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(configuration).walk_revisions()}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise DatabaseUnsuitable(
+            f"a newer version of kecs-state has changed the database: its schema is {max(unknown)}, the newest known "
+            f"here is {max(known)}",
+            remedy="Update kecs-state on this host, or go back to a copy of the database from before.",
+        )
 
 
 def database_url(settings: Settings) -> str:
-    """The configured URL, or SQLite in the state directory (made 0700)."""
+    """The configured URL, or SQLite in the state directory (made 0700), in a file only its owner reads."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
+    path = settings.state_directory / "state.db"
     try:
         settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            # SQLite would leave it to the umask; its other files get the mode of this one.
+            path.touch(mode=0o600)
     except OSError as error:
         raise DatabaseError(f"the state directory {settings.state_directory} cannot be made: {error}") from error
-    return f"sqlite:///{settings.state_directory / 'state.db'}"
+    return f"sqlite:///{path}"
 
 
 def migrations_directory() -> Path:
@@ -172,8 +249,9 @@ def migrations_directory() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "migrations"
 
 
-def _prepare_sqlite(engine: Any) -> None:
+def _sqlite_engine(url: URL) -> Engine:
     """Pragmas for every connection, and no implicit BEGIN of the driver: transactions are ours alone."""
+    engine = create_engine(url, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
@@ -185,3 +263,5 @@ def _prepare_sqlite(engine: Any) -> None:
             # Without it, macOS lets the disk keep in its cache what it said was written.
             cursor.execute("PRAGMA fullfsync=ON")
         cursor.close()
+
+    return engine

@@ -203,6 +203,10 @@ class LastGoodBackup(ServiceError):
     code, status, title = "last-good-backup", 409, "It is the last good backup"
 
 
+class JobOfAnotherHost(ServiceError):
+    code, status, title = "job-of-another-host", 409, "The job belongs to another host"
+
+
 class JobNotRetryable(ServiceError):
     code, status, title = "job-not-retryable", 409, "The job cannot be submitted again"
 

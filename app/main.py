@@ -16,6 +16,7 @@ from app.db import Database
 from app.host.host_id import host_id
 from app.host.service_lock import ServiceLock
 from app.host.webhook_secret import webhook_secret
+from app.jobs.claim import Claim
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
@@ -54,6 +55,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     tokens = TokenStore(database)
     await check_binding(settings.server, tokens)
     host = host_id(settings.state_directory)
+    claim = await opened.enter_async_context(Claim(database, host))
     store = JobStore(database, host, Outbox(host))
     world = World(settings, clusters, store)
     await recall_all(world)
@@ -72,6 +74,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     return Services(
         settings=settings,
         database=database,
+        claim=claim,
         store=store,
         reconciler=reconciler,
         operations=Operations(world, reconciler),

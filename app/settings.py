@@ -245,7 +245,7 @@ class Settings(BaseSettings):
     home: Path = Path("~/.kecs")
     """KECS's directory; instances lie in ``instances/``, ours in ``state/``."""
     database_url: SecretStr | None = None
-    """SQLAlchemy URL; default is SQLite in ``<home>/state/state.db``."""
+    """``postgresql+psycopg://USER:PASSWORD@HOST:5432/NAME`` (docs/scale.md); default: ``<home>/state/state.db``."""
     driver: Literal["k3d", "command", "sandbox"] = "k3d"
     """The power driver. ``sandbox`` is never chosen silently."""
     k3d: K3dSettings = Field(default_factory=K3dSettings)

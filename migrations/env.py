@@ -24,6 +24,8 @@ if given is not None:
 else:
     url = context.config.get_main_option("sqlalchemy.url")
     assert url is not None  # noqa: S101 - a developer gives it
-    with create_engine(url).connect() as opened:
+    engine = create_engine(url)
+    with engine.connect() as opened:
         run(opened)
         opened.commit()
+    engine.dispose()

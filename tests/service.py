@@ -94,6 +94,12 @@ class RunningService:
         await self._end(signal.SIGTERM)
         return self._process.returncode if self._process is not None else None
 
+    async def exit_code(self) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self._process is not None
+        async with asyncio.timeout(READY_SECONDS):
+            return await self._process.wait()
+
     async def close(self) -> None:
         """SIGTERM, and the client closed."""
         await self._end(signal.SIGTERM)

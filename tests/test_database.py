@@ -1,7 +1,9 @@
 """The database file: how it is written, and what is said when it cannot be."""
 
 import asyncio
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
-from app.db import Database, DatabaseError, database_url, migrations_directory
+from app.db import Database, DatabaseError, DatabaseUnsuitable, database_url, migrations_directory
 from app.settings import Settings
 
 
@@ -21,6 +23,20 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
     yield database
+    await database.close()
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+async def test_every_file_of_it_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Secrets of webhooks lie there; SQLite gives its log the rights of the database."""
+    before = os.umask(umask)
+    try:
+        database = Database(database_url(Settings(home=tmp_path)))
+        await database.write(lambda session: session.execute(text("CREATE TABLE note (words TEXT)")))
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "state").iterdir()}
+    assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], "0o600")
     await database.close()
 
 
@@ -156,3 +172,37 @@ def test_the_state_directory_is_private(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     assert str(settings.state_directory / "state.db") in database_url(settings)
     assert settings.state_directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+asyncpg://kecs:hunter2@db.example/kecs", r"'postgresql\+asyncpg'"),
+        ("mysql://kecs:hunter2@db.example/kecs", "'mysql'"),
+        ("kecs:hunter2", "no URL of a database"),
+        ("postgresql+psycopg://kecs:hunter2@db.example:port/kecs", "no URL of a database"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str, words: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(DatabaseUnsuitable, match=words) as refused:
+        Database(url)
+    assert "hunter2" not in str(refused.value.problem())
+    assert "postgresql+psycopg://" in refused.value.remedy
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseUnsuitable, match="psycopg cannot be used") as refused:
+        Database("postgresql://kecs:hunter2@db.example/kecs")
+    assert "kecs-state[postgres]" in refused.value.remedy
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+async def test_every_common_way_to_write_it_means_the_same_driver(scheme: str) -> None:
+    """And nothing that is printed of it holds the password."""
+    database = Database(f"{scheme}://kecs:hunter2@db.example/kecs")
+    assert database.engine.url.drivername == "postgresql+psycopg"
+    assert "hunter2" not in f"{database!r} {database.engine!r} {database.__dict__}"
+    await database.close()

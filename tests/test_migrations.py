@@ -1,24 +1,168 @@
-"""The schema: up from nothing, the same as the models, and down again."""
+"""The schema: up from every version with its rows, the same as the models, and down again, on both databases."""
 
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Engine, MetaData, create_engine, func, insert, select
+from sqlmodel import SQLModel
 
-from app.db import migrations_directory
+from app.db import Database, DatabaseUnsuitable, migrations_directory
+from app.jobs.repository import JobStore
+from tests.databases import ON_BOTH_DATABASES
+from tests.postgres import PostgresServer
+
+pytestmark = ON_BOTH_DATABASES
+
+REVISIONS = sorted(path.stem[:4] for path in (migrations_directory() / "versions").glob("*.py"))
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+#: A row of each table as any version would have written it, less what that version does not know.
+ROWS: dict[str, dict[str, Any]] = {
+    "job": {
+        "id": "01a2", "type": "stop", "instance": "demo", "host": "here", "status": "succeeded", "request": {"a": 1},
+        "labels": {}, "result": {"protected": True}, "error": None, "warnings": [{"code": "w"}], "step": None,
+        "progress": None, "attempt": 2, "backup": "b", "created_at": AT, "started_at": AT, "finished_at": AT,
+        "deadline_at": AT, "power_off_begun_at": AT, "idempotency_key": "key", "fingerprint": "print",
+    },
+    "job_step": {
+        "job_id": "01a2", "key": "prove#2", "status": "succeeded", "result": [1, None], "error": None, "started_at": AT,
+        "finished_at": AT,
+    },
+    "job_event": {"job_id": "01a2", "at": AT, "type": "job.succeeded", "data": {"seconds": 1.5}},
+    "backup": {
+        "host": "here", "instance": "demo", "name": "b", "instance_id": "i", "job_id": "01a2", "scope": "full",
+        "status": "proven", "pinned": True, "size_bytes": 7, "items": 3, "seconds": 0.5, "created_at": AT,
+        "proven_at": AT, "deleted_at": None, "proof": {"level": "deep"},
+    },
+    "token": {
+        "id": "t", "name": "me", "digest": "d", "scope": "read", "created_at": AT, "revoked_at": None,
+    },
+    "audit_event": {"at": AT, "host": "here", "caller": "me", "method": "POST", "path": "/x", "status": 202},
+    "webhook_endpoint": {
+        "id": "e", "host": "here", "url": "http://127.0.0.1/", "description": "", "events": ["job.failed"],
+        "secret": "s", "previous_secret": None, "previous_secret_until": None, "disabled_at": None,
+        "disabled_reason": "", "created_at": AT,
+    },
+    "webhook_delivery": {
+        "id": "m", "host": "here", "endpoint_id": "e", "url": None, "job_id": "01a2", "type": "job.failed",
+        "body": "{}", "status": "pending", "attempts": 0, "next_attempt_at": AT, "last_status": None, "last_error": "",
+        "created_at": AT, "delivered_at": None,
+    },
+    "host_claim": {"host": "here", "number": 3, "holder": "process 1", "since": AT},
+}  # fmt: skip
 
 
-def configuration(directory: Path) -> Config:
-    """Alembic on an empty SQLite file."""
+@pytest.fixture
+def database_url(database_kind: str, database_url: str, request: pytest.FixtureRequest) -> str:
+    """Of a database without any table."""
+    if database_kind == "sqlite":
+        return database_url
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.url(server.database())
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """To look at it by hand."""
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def configuration(url: str) -> Config:
+    """Alembic as a developer runs it."""
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()))
-    config.set_main_option("sqlalchemy.url", f"sqlite:///{directory / 'state.db'}")
+    config.set_main_option("sqlalchemy.url", url)
     return config
 
 
-def test_migrations_go_up_match_the_models_and_go_down(tmp_path: Path) -> None:
+def write_rows(engine: Engine) -> list[str]:
+    """One row into each table there is now; gives the tables' names."""
+    # The models know how times and documents are written; which columns there are the database says.
+    there, models = MetaData(), SQLModel.metadata.tables
+    there.reflect(engine, only=lambda name, _metadata: name != "alembic_version")
+    with engine.begin() as connection:
+        for table in there.sorted_tables:
+            values = {name: value for name, value in ROWS[table.name].items() if name in table.columns}
+            connection.execute(insert(models[table.name]).values(values))
+    return [table.name for table in there.sorted_tables]
+
+
+def test_migrations_go_up_match_the_models_and_go_down(database_url: str) -> None:
     """``check`` fails when the models have something that no migration makes."""
-    config = configuration(tmp_path)
+    config = configuration(database_url)
     command.upgrade(config, "head")
     command.check(config)
     command.downgrade(config, "base")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_the_rows_of_every_version_are_read_by_this_one(database_url: str, engine: Engine, revision: str) -> None:
+    """Nothing is lost on the way, and what was written before has followers."""
+    command.upgrade(configuration(database_url), revision)
+    tables = write_rows(engine)
+    database = Database(database_url)
+    await database.migrate()
+    with engine.connect() as connection:
+        for name in tables:
+            (row,) = connection.execute(select(SQLModel.metadata.tables[name])).mappings().all()
+            added = {"idempotency_key": None, "fingerprint": None} if revision == "0001" else {}
+            assert {key: row[key] for key in ROWS[name]} == ROWS[name] | (added if name == "job" else {})
+    store = JobStore(database, "here")
+    await store.add_event("01a2", "later", {})
+    assert [event.type for event in await store.events("01a2")] == ["job.succeeded", "later"]
+    await database.close()
+
+
+async def test_a_schema_that_a_newer_version_has_made_is_refused(database_url: str, engine: Engine) -> None:
+    """Its rows may mean what this one does not know; nothing is changed."""
+    database = Database(database_url)
+    await database.migrate()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnsuitable, match=f"its schema is 9999, the newest known here is {REVISIONS[-1]}") as no:
+        await database.migrate()
+    assert "Update kecs-state" in no.value.remedy
+    await database.close()
+
+
+async def test_sizes_and_ids_have_64_bits(database_url: str, engine: Engine) -> None:
+    """PostgreSQL's plain integers end at 2 GiB, and its plain sequences with them."""
+    database = Database(database_url)
+    await database.migrate()
+    write_rows(engine)
+    events, backups = (SQLModel.metadata.tables[name] for name in ("job_event", "backup"))
+    with engine.begin() as connection:
+        connection.execute(events.update().values(id=2**31 - 1))
+        connection.execute(backups.update().values(size_bytes=2**40))
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.setval("job_event_id_seq", 2**31 - 1)))
+    await JobStore(database, "here").add_event("01a2", "later", {})
+    with engine.connect() as connection:
+        assert connection.execute(select(func.max(events.c.id))).scalar() == 2**31
+    await database.close()
+
+
+@pytest.mark.parametrize(("year", "left"), [("2026", 1), ("2027", 0)])
+async def test_what_the_page_says_about_old_rows_deletes_those_and_no_others(
+    database_url: str, engine: Engine, year: str, left: int
+) -> None:
+    """The rows here are of November 2026. Messages that wait, backups and tokens stay."""
+    command.upgrade(configuration(database_url), "head")
+    write_rows(engine)
+    (block,) = re.findall(r"```sql\n(.*?)```", Path("docs/scale.md").read_text(), re.DOTALL)
+    with engine.begin() as connection:
+        for statement in block.replace("2026-01-01", f"{year}-01-01").split(";\n")[:-1]:
+            connection.exec_driver_sql(statement)
+        counts = {
+            name: connection.execute(select(func.count()).select_from(SQLModel.metadata.tables[name])).scalar()
+            for name in ROWS
+        }
+    old = {"job", "job_step", "job_event", "audit_event"}
+    assert counts == {name: left if name in old else 1 for name in ROWS}

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from app.columns import time_column
+from app.columns import large_column, time_column
 
 
 class Token(SQLModel, table=True):
@@ -27,7 +27,7 @@ class AuditEvent(SQLModel, table=True):
 
     __tablename__ = "audit_event"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, sa_column=large_column(primary_key=True))
     at: datetime = Field(sa_column=time_column(nullable=False))
     host: str = Field(description="The service that answered.")
     caller: str = Field(description="Name of the token, or `local` for a caller without one.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.access.audit import AuditStore
     from app.access.tokens import TokenStore
     from app.db import Database
+    from app.jobs.claim import Claim
     from app.jobs.reconciler import Reconciler
     from app.jobs.repository import JobStore
     from app.jobs.statistics import Statistics
@@ -37,6 +38,7 @@ class Services:
 
     settings: "Settings"
     database: "Database"
+    claim: "Claim"
     store: "JobStore"
     reconciler: "Reconciler"
     operations: "Operations"

@@ -19,6 +19,7 @@ from app.errors import (
     JobAlreadyFinished,
     JobNotFound,
     JobNotRetryable,
+    JobOfAnotherHost,
     LastGoodBackup,
     PastPointOfNoReturn,
     RestoreOutstanding,
@@ -123,8 +124,8 @@ async def list_events(
 @router.post(
     "/jobs/{job_id}/retry",
     **operation(
-        JobNotFound, JobNotRetryable, RestoreOutstanding, InstanceNotRunning, BackupNotFound, LastGoodBackup,
-        BackupPinned, VeleroBackupRequired,
+        JobNotFound, JobNotRetryable, JobOfAnotherHost, RestoreOutstanding, InstanceNotRunning, BackupNotFound,
+        LastGoodBackup, BackupPinned, VeleroBackupRequired,
     ),
 )  # fmt: skip
 async def retry_job(job_id: str, answer: Accepted) -> JobView:
@@ -135,7 +136,9 @@ async def retry_job(job_id: str, answer: Accepted) -> JobView:
 @router.post(
     "/jobs/{job_id}/cancel",
     status_code=202,
-    responses=declared(JobNotFound, InvalidRequest, JobAlreadyFinished, PastPointOfNoReturn, DatabaseError),
+    responses=declared(
+        JobNotFound, InvalidRequest, JobAlreadyFinished, JobOfAnotherHost, PastPointOfNoReturn, DatabaseError
+    ),
 )
 async def cancel_job(job_id: str, services: Running, response: Response) -> JobView:
     """Ask a job to end at its next safe place. Nothing is rolled back; after the power-off has begun it is refused."""

@@ -53,6 +53,7 @@ class JobView(BaseModel):
     id: str = Field(description="UUIDv7, so ids sort by time.")
     type: JobType
     instance_name: str
+    host: str = Field(description="Whose service works it; several hosts may share one history.")
     status: JobStatus
     step: str | None = Field(description="The step that runs now; a second try of it ends in `#2`.")
     progress: Progress | None

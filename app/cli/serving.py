@@ -16,6 +16,7 @@ import uvicorn
 
 from app.cli.errors import CommandError, Exit
 from app.errors import ServiceError
+from app.jobs.claim import Claim
 from app.logs import configure
 from app.main import create_app
 from app.settings import ServerSettings, Settings
@@ -72,8 +73,19 @@ async def _serve(settings: Settings) -> None:
     )
     async with app.router.lifespan_context(app):
         listener = listener or _bind(settings)
-        await _Server(config, settings).serve(sockets=[listener])
+        claim: Claim = app.state.services.claim
+        server = _Server(config, settings)
+        watching = asyncio.create_task(_end_when_lost(claim, server), name="watch the host's claim")
+        await server.serve(sockets=[listener])
+        watching.cancel()
     await _end_what_is_left()
+    claim.raise_if_lost()
+
+
+async def _end_when_lost(claim: Claim, server: uvicorn.Server) -> None:
+    """End in order once another process works this host's jobs: there is nothing left to do here."""
+    await claim.until_lost()
+    server.should_exit = True
 
 
 def check_tls(server: ServerSettings) -> None:

@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, StrictStr, ValidationError
 
 from app.clusters import programs
+from app.documents import UnreadableDocument, read_yaml
 from app.errors import ClusterCommandError
 from app.names import INSTANCE_NAME, check_instance_name
 from app.ports import ClusterAccess, ClusterStatus, Mount, PowerState, ToolCheck
@@ -133,8 +133,8 @@ class CommandClusters:
 
 def _parsed_kubeconfig(text: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+        document = read_yaml(text)
+    except UnreadableDocument:
         document = None  # what the parser says would quote keys
     if not isinstance(document, dict):
         raise ClusterCommandError("the command for 'access' printed a kubeconfig that is no YAML", remedy=_CONTRACT)

@@ -6,9 +6,10 @@ Shapes as recorded from k3d 5.8.3 and Docker 20.10.
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_pascal
+
+from app.documents import UnreadableDocument, read_yaml
 
 #: k3d writes its INFO lines to standard output, always in colours.
 _LOG_LINE = re.compile(rb"^\x1b\[\d+m(?:TRAC|DEBU|INFO|WARN|ERRO|FATA).*\n?", re.MULTILINE)
@@ -138,8 +139,8 @@ def k3d_version(stdout: bytes) -> str:
 def kubeconfig(stdout: bytes) -> dict[str, Any]:
     """Of ``k3d kubeconfig get``: a document with one cluster; raises ``UnreadableOutput``."""
     try:
-        document = yaml.safe_load(_LOG_LINE.sub(b"", stdout))
-    except (yaml.YAMLError, RecursionError):
+        document = read_yaml(_LOG_LINE.sub(b"", stdout))
+    except UnreadableDocument:
         document = None  # what the parser says would quote keys
     match document:
         case {"clusters": [{"cluster": {}}]}:

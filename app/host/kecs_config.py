@@ -5,10 +5,10 @@ Source: KECS's host package ``instance``, its ``Config`` (2025-12) and the older
 
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.documents import UnreadableDocument, read_yaml
 from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
 
@@ -38,13 +38,13 @@ def load_kecs_config(directory: InstanceDirectory) -> KecsConfig | None:
     if content is None:
         return None
     try:
-        return KecsConfig.model_validate(yaml.safe_load(content))
-    except (yaml.YAMLError, ValidationError, RecursionError) as error:
+        return KecsConfig.model_validate(read_yaml(content))
+    except (UnreadableDocument, ValidationError) as error:
         if isinstance(error, ValidationError):
             first = error.errors(include_input=False)[0]
             why = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
         else:
-            why = "it is no YAML"
+            why = str(error)
         raise HostDirectoryError(
             f"{path} cannot be read: {why}",
             remedy="Mend the file; KECS writes it anew when the instance is created.",

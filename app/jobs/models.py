@@ -1,4 +1,4 @@
-"""The tables: jobs, their steps and events, and backups. Times are aware UTC everywhere."""
+"""The tables: jobs, their steps and events, backups, and who works for a host. Times are aware UTC everywhere."""
 
 from datetime import datetime
 from typing import Any
@@ -6,8 +6,11 @@ from typing import Any
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
-from app.columns import json_column, time_column
+from app.columns import json_column, large_column, time_column
 from app.jobs.states import ACTIVE_SQL, JobStatus
+
+#: Most jobs come without a key, and are in no index of keys.
+KEYED_SQL = "idempotency_key IS NOT NULL"
 
 
 class Job(SQLModel, table=True):
@@ -23,8 +26,23 @@ class Job(SQLModel, table=True):
             sqlite_where=text(ACTIVE_SQL),
             postgresql_where=text(ACTIVE_SQL),
         ),
+        # One for each set of filters, newest first: a page costs the same whatever is asked for, and no planner can
+        # choose badly. SQLite's knows nothing of how rare a value is. Measured in docs/scale.md.
         Index("job_by_instance", "instance", "id"),
-        Index("job_by_idempotency_key", "host", "idempotency_key", unique=True),
+        Index("job_by_instance_and_status", "instance", "status", "id"),
+        Index("job_by_instance_and_type", "instance", "type", "id"),
+        Index("job_by_instance_status_and_type", "instance", "status", "type", "id"),
+        Index("job_by_status", "status", "id"),
+        Index("job_by_status_and_type", "status", "type", "id"),
+        Index("job_by_type", "type", "id"),
+        Index(
+            "job_by_idempotency_key",
+            "host",
+            "idempotency_key",
+            unique=True,
+            sqlite_where=text(KEYED_SQL),
+            postgresql_where=text(KEYED_SQL),
+        ),
     )
 
     id: str = Field(primary_key=True, description="UUIDv7, so ids sort by time.")
@@ -69,7 +87,7 @@ class JobEvent(SQLModel, table=True):
 
     __tablename__ = "job_event"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, sa_column=large_column(primary_key=True))
     job_id: str = Field(foreign_key="job.id", index=True)
     at: datetime = Field(sa_column=time_column(nullable=False))
     type: str
@@ -89,10 +107,21 @@ class BackupRecord(SQLModel, table=True):
     scope: str = Field(description="full, partial or unknown")
     status: str = Field(description="proven, accepted, unproven or deleted")
     pinned: bool = False
-    size_bytes: int | None = None
+    size_bytes: int | None = Field(default=None, sa_column=large_column(nullable=True))
     items: int | None = None
     seconds: float | None = None
     created_at: datetime = Field(sa_column=time_column(nullable=False))
     proven_at: datetime | None = Field(default=None, sa_column=time_column())
     deleted_at: datetime | None = Field(default=None, sa_column=time_column())
     proof: dict[str, Any] | None = Field(default=None, sa_column=json_column())
+
+
+class HostClaim(SQLModel, table=True):
+    """The process that works a host's jobs, in a database that several hosts share."""
+
+    __tablename__ = "host_claim"
+
+    host: str = Field(primary_key=True)
+    number: int = Field(description="One higher with each process; who finds another one than its own writes no more.")
+    holder: str = Field(description="Which process on which machine, for those who are refused.")
+    since: datetime = Field(sa_column=time_column(nullable=False))

@@ -103,7 +103,7 @@ class Reconciler:
                 while (await self._store.get(job_id)).status not in ENDED:
                     news = self._news
                     if (await self._store.get(job_id)).status not in ENDED:
-                        await news.wait()
+                        await _within(news, TICK_SECONDS)  # of another host's job there is no news
         return await self._store.get(job_id)
 
     async def _run_forever(self) -> None:
@@ -116,9 +116,7 @@ class Reconciler:
             except Exception:
                 # Nothing may end this loop: without it no job would ever run again.
                 logger.exception("the jobs could not be looked at", extra={"action": "reconcile-failed"})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self._wake.wait()
+            await _within(self._wake, TICK_SECONDS)
 
     async def _turn(self) -> None:
         jobs = await self._store.active_jobs()
@@ -240,3 +238,9 @@ class Reconciler:
         news, self._news = self._news, asyncio.Event()
         news.set()
         self.wake()
+
+
+async def _within(news: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()

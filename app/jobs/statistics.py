@@ -23,7 +23,7 @@ class Durations(BaseModel):
 
 
 class StatisticsView(BaseModel):
-    """Figures of one instance, or of all."""
+    """Figures of one of this host's instances, or of all."""
 
     jobs: dict[str, dict[str, int]] = Field(description="Number of jobs by type and status.")
     backups: dict[str, int] = Field(description="Backups by result: `proven`, `accepted` or `failed`.")

@@ -5,7 +5,6 @@ that closes at once, and give errors back as if they were results.
 """
 
 import asyncio
-import json
 import random
 import ssl
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from app.documents import read_json
 from app.errors import ServiceError
 from app.kubernetes.deadlines import DEFAULT, Deadlines
 from app.kubernetes.errors import (
@@ -181,7 +181,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]
 
 def _parsed(text: str | bytes, complaint: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document = read_json(text)
     except ValueError:
         document = None
     if not isinstance(document, dict):
@@ -207,7 +207,7 @@ def _pause(headers: Mapping[str, str], text: str) -> float:
 def _error(status: int, headers: Mapping[str, str], text: str) -> ServiceError:
     """The error of an answer, whether it is a Status or a proxy's page."""
     try:
-        document = json.loads(text)
+        document = read_json(text)
         reason, message = str(document.get("reason", "")), str(document.get("message", ""))
     except (ValueError, AttributeError):
         reason, message = "", f"answer {status} without a Status"

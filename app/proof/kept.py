@@ -1,17 +1,13 @@
 """Velero's own words about a backup, from the copies a proof keeps on the host: nothing is woken to read them."""
 
-import json
-import zlib
 from typing import Any
 
+from app.documents import UnreadableDocument, read_json, unpacked
 from app.errors import ServiceError
 from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
 from app.proof.evidence import small_object
 from app.storage import layout
-
-#: Far more than any of these unfolds to; a copy that somebody exchanged for a bomb stops here.
-MOST_BYTES = 64 * 1024 * 1024
 
 
 class ReportNotKept(ServiceError):
@@ -37,8 +33,8 @@ def read_resource_list(directory: InstanceDirectory, backup: str) -> dict[str, A
 
 def _document(directory: InstanceDirectory, backup: str, key: str) -> dict[str, Any]:
     try:
-        found = json.loads(_unpacked(directory, backup, key))
-    except (ValueError, RecursionError):
+        found = read_json(_unpacked(directory, backup, key))
+    except UnreadableDocument:
         raise _unreadable(key) from None
     if not isinstance(found, dict):
         raise _unreadable(key)
@@ -53,14 +49,10 @@ def _unpacked(directory: InstanceDirectory, backup: str, key: str) -> bytes:
             remedy="Wake the stack (`kecs-state stack NAME wake`) and ask with the Velero CLI.",
             backup=backup,
         )
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        unpacked = unpacker.decompress(content, MOST_BYTES)
-    except zlib.error:
+        return unpacked(content)
+    except UnreadableDocument:
         raise _unreadable(key) from None
-    if not unpacker.eof:
-        raise _unreadable(key)
-    return unpacked
 
 
 def _unreadable(key: str) -> HostDirectoryError:

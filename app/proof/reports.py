@@ -1,13 +1,11 @@
 """What Velero's own objects in the bucket say of how a backup or a restore went."""
 
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from app.documents import UnreadableDocument, read_packed_json
 from app.proof.documents import messages
 from app.storage import layout
 from app.storage.errors import ObjectNotFound
@@ -56,7 +54,7 @@ async def read_backup_errors(store: S3Store, backup: str) -> list[str]:
 
 async def _document(store: S3Store, key: str) -> dict[str, Any]:
     try:
-        found = json.loads(gzip.decompress(await store.get(key)))
-    except (ObjectNotFound, OSError, EOFError, zlib.error, ValueError):
+        found = read_packed_json(await store.get(key))
+    except (ObjectNotFound, UnreadableDocument):
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,6 +6,7 @@ Without it, two machines whose instances share a name would prune each other's b
 
 import json
 
+from app.documents import read_json
 from app.storage.errors import ForeignPrefix, ObjectNotFound
 from app.storage.s3 import S3Store
 
@@ -33,7 +34,7 @@ async def refuse_foreign(store: S3Store, instance_id: str | None, place: str) ->
 
 def _owner(content: bytes) -> str:
     try:
-        return str(json.loads(content)["instance_id"])[:100]
+        return str(read_json(content)["instance_id"])[:100]
     except (ValueError, KeyError, TypeError):
         return "unreadable"
 

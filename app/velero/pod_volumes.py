@@ -1,14 +1,12 @@
 """PodVolumeBackups and PodVolumeRestores: one volume of one pod, saved or brought back by the node-agent."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from app import phases
+from app.documents import read_packed_json
 from app.velero.models import Metadata, VeleroModel, VolumeInfo, without_nulls
 
 _CLAIM_ANNOTATION = "velero.io/pvc-name"
@@ -85,16 +83,16 @@ def parse_operation(document: Mapping[str, Any]) -> PodVolumeOperation:
 def read_pod_volume_backups(packed: bytes) -> list[PodVolumeOperation]:
     """``<backup>-podvolumebackups.json.gz``; empty for what is not readable, which a proof says by itself."""
     try:
-        return _OPERATIONS.validate_python(without_nulls(json.loads(gzip.decompress(packed)) or []))
-    except (OSError, EOFError, zlib.error, ValueError, ValidationError):
+        return _OPERATIONS.validate_python(without_nulls(read_packed_json(packed) or []))
+    except ValueError:
         return []
 
 
 def read_replaced_volumes(packed: bytes) -> set[str]:
     """Names of PersistentVolumes whose data is in the backup: their claims get new ones, so they do not come back."""
     try:
-        records = _RECORDS.validate_python(without_nulls(json.loads(gzip.decompress(packed)) or []))
-    except (OSError, EOFError, zlib.error, ValueError, ValidationError):
+        records = _RECORDS.validate_python(without_nulls(read_packed_json(packed) or []))
+    except ValueError:
         return set()
     saved = (record for record in records if record.backup_method == "PodVolumeBackup" and not record.skipped)
     return {record.pv_name for record in saved} - {""}

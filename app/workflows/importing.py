@@ -1,11 +1,12 @@
 """Making a backup that only the bucket knows known to Velero, without waiting a minute for its sync."""
 
-import gzip
-import json
+from collections.abc import Callable
+from typing import Any
 
+from app.documents import UnreadableDocument, read_json, read_packed_json
 from app.errors import BackupNotFound
 from app.storage import layout
-from app.storage.errors import ObjectNotFound
+from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.workflows.world import InstanceSession
 
 
@@ -18,13 +19,14 @@ async def import_backup(session: InstanceSession, name: str) -> None:
         return
     store = await session.objects()
     try:
-        metadata = json.loads(await store.get(layout.metadata_key(name)))
+        content = await store.get(layout.metadata_key(name))
     except ObjectNotFound:
         raise BackupNotFound(
             f"backup {name!r} is not in the bucket of instance {session.instance!r}",
             remedy=f"List what there is with GET /instances/{session.instance}/backups.",
             backup=name,
         ) from None
+    metadata = _readable(read_json, content, layout.metadata_key(name))
     await velero.import_backup(metadata, await pod_volume_backups(session, name))
 
 
@@ -35,5 +37,12 @@ async def pod_volume_backups(session: InstanceSession, name: str) -> list[dict[s
         packed = await store.get(layout.pod_volume_backups_key(name))
     except ObjectNotFound:
         return []
-    volumes: list[dict[str, object]] = json.loads(gzip.decompress(packed)) or []
+    volumes: list[dict[str, object]] = _readable(read_packed_json, packed, layout.pod_volume_backups_key(name)) or []
     return volumes
+
+
+def _readable(read: Callable[[bytes], Any], content: bytes, key: str) -> Any:
+    try:
+        return read(content)
+    except UnreadableDocument as error:
+        raise ObjectDamaged(f"{key} cannot be read: {error}") from None

@@ -5,13 +5,13 @@ everything else that is found is ``unproven``: listed, restored only by its name
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.documents import read_json
 from app.errors import ServiceError
 from app.host.config import ExternalRecord
 from app.host.instance_directory import InstanceDirectory
@@ -102,7 +102,7 @@ async def note_bucket_backups(session: InstanceSession) -> set[str]:
 async def _of_bucket(session: InstanceSession, store: S3Store, name: str) -> BackupRecord:
     """What the bucket's own metadata say; without any it is rubbish of an upload that was cut off, and of nobody."""
     try:
-        document: dict[str, Any] = json.loads(await store.get(layout.metadata_key(name)))
+        document: dict[str, Any] = read_json(await store.get(layout.metadata_key(name)))
         metadata = parse_backup(document).metadata
     except (ObjectNotFound, ValueError):
         return _found(session.world, session.instance, name, scope="unknown", created_at=datetime.now(UTC))

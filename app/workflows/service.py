@@ -208,6 +208,7 @@ class Operations:
     async def retry(self, job_id: str) -> Job:
         """Accept the same operation again, by the rules of now."""
         job = await self._world.store.get(job_id)
+        self._world.store.check_own(job)
         if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
             raise JobNotRetryable(
                 f"job {job.id} has {job.status}" if job.status in ENDED else f"job {job.id} is {job.status}",

@@ -8,17 +8,19 @@ import pytest
 from app.access.errors import InvalidTokenName, TokenNameTaken, TokenNotFound
 from app.access.tokens import PREFIX, Scope, TokenStore
 from app.db import Database
+from tests.databases import ON_BOTH_DATABASES
 
 
 @pytest.fixture
-async def tokens(tmp_path: Path) -> AsyncIterator[TokenStore]:
+async def tokens(database_url: str) -> AsyncIterator[TokenStore]:
     """The tokens of a migrated database."""
-    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database = Database(database_url)
     await database.migrate()
     yield TokenStore(database)
     await database.close()
 
 
+@ON_BOTH_DATABASES
 async def test_a_token_is_found_by_itself_alone(tokens: TokenStore) -> None:
     """256 random bits; another one of the same form is nobody's."""
     token = await tokens.create("ci", Scope.READ)
@@ -38,6 +40,7 @@ async def test_no_file_of_the_database_holds_a_token(tokens: TokenStore, tmp_pat
     assert all(token.removeprefix(PREFIX).encode() not in file.read_bytes() for file in files)
 
 
+@ON_BOTH_DATABASES
 async def test_a_revoked_token_is_nobodys_and_its_name_is_free(tokens: TokenStore) -> None:
     """Its row stays as history."""
     first = await tokens.create("ci", Scope.OPERATE)
@@ -48,6 +51,7 @@ async def test_a_revoked_token_is_nobodys_and_its_name_is_free(tokens: TokenStor
     assert [token.revoked_at is None for token in await tokens.list()] == [False, True]
 
 
+@ON_BOTH_DATABASES
 async def test_names_are_checked(tokens: TokenStore) -> None:
     """A name in force is taken, a strange one is refused, an unknown one cannot be revoked."""
     await tokens.create("ci", Scope.READ)
@@ -60,6 +64,7 @@ async def test_names_are_checked(tokens: TokenStore) -> None:
             await tokens.create(name, Scope.READ)
 
 
+@ON_BOTH_DATABASES
 async def test_only_a_token_that_operates_opens_the_network(tokens: TokenStore) -> None:
     """With nothing but readers nobody could use the service from there."""
     await tokens.create("viewer", Scope.READ)

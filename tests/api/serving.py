@@ -18,6 +18,7 @@ from app.api.application import build_app
 from app.api.dependencies import Services
 from app.db import Database
 from app.errors import ClusterCommandError, ClusterStateUnknown, ProofFailed
+from app.jobs.claim import Claim
 from app.jobs.journal import Journal
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
@@ -186,5 +187,7 @@ async def _services(settings: Settings, gate: Gate, clusters: FixedClusters) -> 
             operations = Operations(World(settings, clusters, store), reconciler)
             tokens, audit = TokenStore(database), AuditStore(database, store.host)
             webhooks = WebhookStore(database, host, addresses)
-            statistics = Statistics(store)
-            yield Services(settings, database, store, reconciler, operations, statistics, tokens, audit, webhooks)
+            claim, statistics = Claim(database, host), Statistics(store)
+            yield Services(
+                settings, database, claim, store, reconciler, operations, statistics, tokens, audit, webhooks
+            )

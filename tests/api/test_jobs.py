@@ -5,7 +5,10 @@ import asyncio
 import httpx
 import pytest
 
+from app.jobs.repository import JobStore
+from app.jobs.states import JobStatus
 from tests.api.serving import ServedApi
+from tests.jobs.conftest import make_job
 
 
 async def test_a_job_has_the_documented_members(api: ServedApi) -> None:
@@ -13,7 +16,7 @@ async def test_a_job_has_the_documented_members(api: ServedApi) -> None:
     job = await api.ended((await api.client.post("/instances/demo/stop")).json()["id"])
     assert set(job) == {
         "id", "type", "instance_name", "status", "step", "progress", "created_at", "started_at", "finished_at",
-        "deadline_at", "attempt", "backup", "result", "warnings", "error", "labels", "links",
+        "host", "deadline_at", "attempt", "backup", "result", "warnings", "error", "labels", "links",
     }  # fmt: skip
     assert (job["status"], job["attempt"], job["error"], job["step"]) == ("succeeded", 1, None, None)
     assert job["created_at"].endswith("Z")
@@ -140,3 +143,16 @@ async def test_a_begun_power_off_cannot_be_cancelled(api: ServedApi) -> None:
         await asyncio.sleep(0.01)
     response = await api.client.post(f"/jobs/{job_id}/cancel")
     assert (response.status_code, response.json()["code"]) == (409, "past-point-of-no-return")
+
+
+@pytest.mark.parametrize("what", ["cancel", "retry"])
+async def test_a_job_of_another_host_is_left_to_its_own_service(api: ServedApi, what: str) -> None:
+    """The instance of that name here is another one."""
+    there = JobStore(api.app.state.services.database, "there")
+    job = await make_job(there)
+    if what == "retry":
+        await there.finish(job.id, JobStatus.FAILED)
+    refused = await api.client.post(f"/jobs/{job.id}/{what}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "job-of-another-host")
+    assert refused.json()["host"] == "there"
+    assert len((await api.client.get("/jobs")).json()["jobs"]) == 1

@@ -1,8 +1,7 @@
-"""A real SQLite file per test, and the store over it."""
+"""A real database per test, and the store over it."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,9 @@ from app.queries import now
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated database."""
-    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database = Database(database_url)
     await database.migrate()
     yield database
     await database.close()

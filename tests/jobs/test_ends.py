@@ -12,8 +12,11 @@ from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.settings import WorkflowSettings
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import reconciling, run_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def test_a_cancel_in_the_last_moment_before_the_power_off_prevents_it(store: JobStore) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from app.jobs.journal import Journal
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.settings import WorkflowSettings
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import reconciling
 
@@ -29,9 +29,9 @@ async def hang(journal: Journal) -> dict[str, Any]:
     return {}
 
 
-async def interrupt(database: Path, number: signal.Signals) -> list[str]:
+async def interrupt(url: str, number: signal.Signals) -> list[str]:
     """Run the job until its second step hangs, then send the signal; everything the process said."""
-    process = await worker(database, "hang")
+    process = await worker(url, "hang")
     assert process.stdout is not None
     said = []
     async with asyncio.timeout(20):
@@ -43,30 +43,31 @@ async def interrupt(database: Path, number: signal.Signals) -> list[str]:
     return said + rest.decode().splitlines()
 
 
-async def finish(database: Path) -> list[str]:
+async def finish(url: str) -> list[str]:
     """Run the job to its end; everything the process said."""
-    process = await worker(database, "go")
+    process = await worker(url, "go")
     async with asyncio.timeout(30):
         output, _ = await process.communicate()
     return output.decode().splitlines()
 
 
-async def worker(database: Path, how: str) -> asyncio.subprocess.Process:
+async def worker(url: str, how: str) -> asyncio.subprocess.Process:
     """A process of its own."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.jobs.worker", str(database), how, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.jobs.worker", url, how, stdout=asyncio.subprocess.PIPE
     )
 
 
+@ON_BOTH_DATABASES
 async def test_a_terminated_process_leaves_its_job_to_the_next_one(
-    store: JobStore, database: Database, tmp_path: Path
+    store: JobStore, database: Database, database_url: str
 ) -> None:
     """SIGTERM in the second step: the job stays running, the attempt is given back, and the next process runs that
     step alone."""
     await make_job(store)
     await database.close()
-    assert await interrupt(tmp_path / "state.db", signal.SIGTERM) == ["first", "second", "running in attempt 0"]
-    assert await finish(tmp_path / "state.db") == ["second", "succeeded in attempt 1"]
+    assert await interrupt(database_url, signal.SIGTERM) == ["first", "second", "running in attempt 0"]
+    assert await finish(database_url) == ["second", "succeeded in attempt 1"]
 
 
 async def test_the_services_own_end_counts_no_attempt(store: JobStore) -> None:
@@ -79,12 +80,12 @@ async def test_the_services_own_end_counts_no_attempt(store: JobStore) -> None:
     assert (ended.status, ended.attempt) == (JobStatus.RUNNING, 0)
 
 
-async def test_a_fifth_attempt_is_the_last(store: JobStore, database: Database, tmp_path: Path) -> None:
+async def test_a_fifth_attempt_is_the_last(store: JobStore, database: Database, database_url: str) -> None:
     """Killed five times over, the job fails at the sixth start without running, and says what was left."""
     job = await make_job(store)
     for _ in range(5):
-        assert (await interrupt(tmp_path / "state.db", signal.SIGKILL))[-1] == "second"
-    assert await finish(tmp_path / "state.db") == ["failed in attempt 6"]
+        assert (await interrupt(database_url, signal.SIGKILL))[-1] == "second"
+    assert await finish(database_url) == ["failed in attempt 6"]
     ended = await store.get(job.id)
     assert ended.error is not None
     assert ended.error["code"] == "too-many-attempts"

@@ -3,18 +3,21 @@
 import asyncio
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from app.db import Database, DatabaseError
 from app.errors import ServiceError, TemporaryError
 from app.jobs.journal import Journal
+from app.jobs.models import Job
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.settings import WorkflowSettings
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import eventually, reconciling, run_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def add(first: int, second: int) -> int:
@@ -53,6 +56,28 @@ async def test_an_unexpected_error_fails_the_job_without_telling_its_text(store:
     job = await run_job(store, run)
     assert job.status == JobStatus.FAILED
     assert "hunter2" not in str(job.error)
+
+
+async def test_the_end_of_another_hosts_job_is_noticed_too(database: Database) -> None:
+    """Nobody tells of it here: the row is looked at."""
+
+    async def run(_journal: Journal) -> dict[str, Any]:
+        return {}
+
+    class Looked(JobStore):
+        times = 0
+
+        async def get(self, job_id: str) -> Job:
+            self.times += 1
+            return await super().get(job_id)
+
+    there, here = JobStore(database, "there"), Looked(database, "here")
+    job = await make_job(there)
+    async with reconciling(here, run) as reconciler:
+        waiting = asyncio.create_task(reconciler.wait(job.id, 10))
+        await eventually(lambda: here.times == 2)
+        await there.finish(job.id, JobStatus.SUCCEEDED)
+        assert (await waiting).status == JobStatus.SUCCEEDED
 
 
 async def test_a_temporary_error_is_tried_again(store: JobStore) -> None:
@@ -244,7 +269,7 @@ async def run(journal):
     return {"values": [await journal.step(first), await journal.step(second)]}
 
 async def main():
-    store = JobStore(Database("sqlite:///" + sys.argv[1]), "here")
+    store = JobStore(Database(sys.argv[1]), "here")
     async with Reconciler(store, {"stop": run}, WorkflowSettings()) as reconciler:
         job = (await store.active_jobs())[0]
         print((await reconciler.wait(job.id, 30)).result, flush=True)
@@ -254,12 +279,12 @@ asyncio.run(main())
 
 
 async def test_a_killed_process_loses_nothing_but_the_step_in_flight(
-    store: JobStore, database: Database, tmp_path: Path
+    store: JobStore, database: Database, database_url: str
 ) -> None:
     """SIGKILL in the second step; the next process runs only that one."""
     await make_job(store)
     await database.close()
-    arguments = [sys.executable, "-c", PROGRAM, str(tmp_path / "state.db")]
+    arguments = [sys.executable, "-c", PROGRAM, database_url]
     killed = await asyncio.create_subprocess_exec(*arguments, "hang", stdout=asyncio.subprocess.PIPE)
     assert killed.stdout is not None
     async with asyncio.timeout(20):

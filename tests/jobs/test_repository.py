@@ -1,14 +1,19 @@
 """The rules the database itself keeps."""
 
+from datetime import timedelta
+
 import pytest
 
 from app.db import Database
-from app.errors import JobAlreadyFinished, JobNotFound, OperationInProgress, PastPointOfNoReturn
+from app.errors import JobAlreadyFinished, JobNotFound, JobOfAnotherHost, OperationInProgress, PastPointOfNoReturn
 from app.jobs.models import BackupRecord
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.queries import now
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def test_a_second_active_job_on_an_instance_is_refused_with_the_first_ones_id(store: JobStore) -> None:
@@ -66,6 +71,15 @@ async def test_an_ended_job_cannot_be_cancelled(store: JobStore) -> None:
         await store.request_cancel(job.id)
 
 
+async def test_a_job_of_another_host_is_shown_and_left_alone(store: JobStore, database: Database) -> None:
+    """A shared history holds the jobs of instances that are not here."""
+    job = await make_job(JobStore(database, "there"))
+    assert [(shown.id, shown.host) for shown in await store.list_jobs()] == [(job.id, "there")]
+    with pytest.raises(JobOfAnotherHost, match="is of host there, and this is host here"):
+        await store.request_cancel(job.id)
+    assert (await store.get(job.id)).status == JobStatus.QUEUED
+
+
 async def test_an_end_is_written_once(store: JobStore) -> None:
     """A late second end changes nothing."""
     job = await make_job(store)
@@ -82,6 +96,15 @@ async def test_events_rise_and_can_be_read_from_a_cursor(store: JobStore) -> Non
     events = await store.events(job.id)
     assert [event.type for event in events] == ["job.created", "step.started", "step.succeeded"]
     assert await store.events(job.id, after=events[1].id or 0) == [events[2]]
+
+
+async def test_instances_with_recent_jobs_are_those_with_jobs_of_that_time(store: JobStore, database: Database) -> None:
+    """Of this host, from a moment on."""
+    before = now()
+    await make_job(store)
+    await make_job(JobStore(database, "there"), instance="elsewhere")
+    assert await store.instances_with_jobs_since(before) == {"demo"}
+    assert await store.instances_with_jobs_since(now() + timedelta(seconds=1)) == set()
 
 
 async def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:

@@ -14,8 +14,11 @@ from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.settings import WorkflowSettings
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import eventually, reconciling, run_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def succeed(_journal: Journal) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Figures computed from rows."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,7 +11,10 @@ from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.jobs.statistics import Statistics
 from app.queries import now
+from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def stop(store: JobStore, status: JobStatus = JobStatus.SUCCEEDED, instance: str = "demo") -> None:
@@ -140,12 +142,22 @@ async def test_histograms_are_cumulative(store: JobStore) -> None:
     assert read[f"{name}_sum"] == 2002
 
 
-async def test_the_figures_survive_a_restart(store: JobStore, database: Database, tmp_path: Path) -> None:
+async def test_another_hosts_jobs_are_counted_there(store: JobStore, database: Database) -> None:
+    """Services that share a history would count them once each."""
+    there = JobStore(database, "there")
+    await stop(there)
+    await back_up(there, "b", 10, 1.0)
+    summary = await Statistics(store).summary()
+    assert (summary.jobs, summary.storage_bytes) == ({}, {})
+    assert (await Statistics(there).summary()).storage_bytes == {"demo": 10}
+
+
+async def test_the_figures_survive_a_restart(store: JobStore, database: Database, database_url: str) -> None:
     """They come from rows and from nothing else."""
     await stop(store)
     before = await samples(store)
     await database.close()
-    reopened = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    reopened = Database(database_url)
     assert await samples(JobStore(reopened, "here")) == before
     await reopened.close()
 

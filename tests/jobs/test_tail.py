@@ -5,11 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from app.db import Database
 from app.jobs import tail
 from app.jobs.models import Job
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
 from app.queries import now
+from tests.databases import ON_BOTH_DATABASES
+
+pytestmark = ON_BOTH_DATABASES
 
 
 async def job_on(store: JobStore, instance: str) -> Job:
@@ -72,12 +76,14 @@ async def test_many_followers_read_once(store: JobStore, monkeypatch: pytest.Mon
     assert reads == 1
 
 
-async def test_what_another_process_wrote_is_heard_in_time(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_another_process_wrote_is_heard_in_time(
+    store: JobStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its writes are not seen here, so memory gets old by itself."""
     monkeypatch.setattr(tail, "FRESH_SECONDS", 0.0)
     begin = await store.tail.newest_id()
     assert await heard(store, begin) == []
-    other = JobStore(type(store.database)(store.database.url), "another-host")
+    other = JobStore(Database(database_url), "another-host")
     await job_on(other, "elsewhere")
     await other.database.close()
     assert len(await heard(store, begin)) == 3

@@ -1,4 +1,4 @@
-"""A process with a reconciler and one workflow of two steps, to be killed and terminated: ``worker <database> <how>``.
+"""A process with a reconciler and one workflow of two steps, to be killed and terminated: ``worker <URL> <how>``.
 
 ``hang``: the second step never ends. Prints a line for each step as it begins, and the job as it ended.
 """
@@ -44,7 +44,7 @@ async def run(journal: Journal) -> dict[str, Any]:
 
 async def main() -> None:
     """Run the one active job until it ends or SIGTERM comes."""
-    database = Database(f"sqlite:///{DATABASE}")
+    database = Database(DATABASE)
     store = JobStore(database, "here")
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)

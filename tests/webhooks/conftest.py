@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,9 +69,9 @@ class Office:
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def office(database_url: str) -> AsyncIterator[Office]:
     """Nothing in it yet."""
-    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database = Database(database_url)
     await database.migrate()
     yield Office(database, Addresses([]), new_secret())
     await database.close()

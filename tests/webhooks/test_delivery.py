@@ -14,6 +14,7 @@ from app.webhooks.addresses import Addresses
 from app.webhooks.messages import EventType
 from app.webhooks.models import Delivery, Endpoint
 from app.webhooks.queue import MAX_ATTEMPTS, PAUSES, Message, Outcome
+from tests.databases import ON_BOTH_DATABASES
 from tests.service import free_port
 from tests.waiting import eventually
 from tests.webhooks.conftest import Office
@@ -72,6 +73,7 @@ async def test_a_second_attempt_has_the_same_id_and_another_time(office: Office,
     assert first.verified(endpoint.secret) == second.verified(endpoint.secret)
 
 
+@ON_BOTH_DATABASES
 async def test_the_schedule_is_kept_and_ends(office: Office) -> None:
     """Nine pauses from seconds to a day, each with some jitter, then the delivery has failed."""
     _, message = await queued(office, "http://127.0.0.1:1/")
@@ -194,6 +196,7 @@ async def test_an_endless_answer_is_not_read(office: Office, receiver: Receiver)
     assert delivery.last_status == 200
 
 
+@ON_BOTH_DATABASES
 async def test_a_slow_receiver_holds_no_other_up(office: Office, receiver: Receiver) -> None:
     """It gets one message at a time, however many wait for it."""
     async with listening(Receiver(always=Answer(seconds=30))) as slow, office.delivering():
@@ -252,6 +255,7 @@ async def test_nothing_is_sent_to_an_endpoint_deleted_meanwhile(office: Office, 
     assert (receiver.got, await office.deliveries()) == ([], [])
 
 
+@ON_BOTH_DATABASES
 async def test_what_waits_for_a_disabled_endpoint_goes_out_when_it_is_enabled(
     office: Office, receiver: Receiver
 ) -> None:

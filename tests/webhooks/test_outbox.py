@@ -11,7 +11,10 @@ from app.queries import now
 from app.webhooks.messages import EventType
 from app.webhooks.outbox import Outbox
 from app.webhooks.store import WebhookStore
+from tests.databases import ON_BOTH_DATABASES
 from tests.webhooks.conftest import Office
+
+pytestmark = ON_BOTH_DATABASES
 
 URL = "http://127.0.0.1:1/hook"
 
