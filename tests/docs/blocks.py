@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if "decisions" not in page.parts)]
 COMMANDS = {"sh", "console"}
 #: Languages of blocks that are no commands.
-OTHER = {"text", "json", "http", "python", "mermaid", "yaml", "ini"}
+OTHER = {"text", "json", "http", "python", "mermaid", "yaml", "ini", "sql"}
 
 _FENCE = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE

@@ -25,6 +25,7 @@ NOT_RUN = {
     ("docs/cli.md", "needs the shell fish"),
     ("docs/container.md", "needs Docker"),
     ("docs/drivers.md", "needs Docker and kind"),
+    ("docs/scale.md", "needs a PostgreSQL server"),
     ("docs/storage.md", "the tests start the service with the address of their own store"),
     ("docs/tutorial.md", "the tests have a service of their own"),
     ("docs/volumes.md", "the service of the tests runs already"),
