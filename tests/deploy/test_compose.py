@@ -55,20 +55,29 @@ def test_nothing_listens_beyond_loopback(services: dict[str, Any]) -> None:
     assert {service["network_mode"] for service in services.values()} == {"host"}
     assert "--web.listen-address=127.0.0.1:9090" in services["prometheus"]["command"]
     assert services["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+    assert "listen_addresses=127.0.0.1" in services["postgres"]["command"]
     assert not any("SERVER__HOST" in variable for variable in services["kecs-state"]["environment"])
 
 
 def test_only_the_service_starts_unless_more_is_asked_for(services: dict[str, Any]) -> None:
-    """Monitoring is a profile."""
+    """Monitoring is a profile, and so is a server for the history, which the service waits for where there is one."""
     profiles = {name: service.get("profiles", []) for name, service in services.items()}
-    assert profiles == {"kecs-state": [], "prometheus": ["monitoring"], "grafana": ["monitoring"]}
+    assert profiles == {
+        "kecs-state": [], "postgres": ["postgres"], "prometheus": ["monitoring"], "grafana": ["monitoring"],
+    }  # fmt: skip
+    assert services["kecs-state"]["depends_on"] == {"postgres": {"condition": "service_healthy", "required": False}}
+
+
+def test_the_database_has_no_password_of_ours(services: dict[str, Any]) -> None:
+    """It comes from .env, and there is none to fall back to."""
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD:-}"
 
 
 def test_images_of_others_are_pinned(services: dict[str, Any]) -> None:
     """To a version, with their registry."""
     images = [service["image"] for service in services.values() if "image" in service]
     assert images
-    assert all(re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+\.\d+", image) for image in images)
+    assert all(re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+(\.\d+)?", image) for image in images)
 
 
 def test_what_is_mounted_from_here_is_here(services: dict[str, Any]) -> None:
