@@ -1,6 +1,7 @@
 """The composition root: settings in, a running service out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -21,6 +22,7 @@ from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
 from app.ports import Clusters
+from app.scratch import remove_left_behind
 from app.settings import Settings
 from app.storage import s3
 from app.webhooks.addresses import Addresses
@@ -34,6 +36,8 @@ from app.workflows.records import recall_all
 from app.workflows.runners import runners
 from app.workflows.service import Operations
 from app.workflows.world import World
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -50,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
 async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services:
     clusters = power_driver(settings)
     opened.enter_context(ServiceLock(settings.instances_directory, url=settings.server.url))
+    if removed := await asyncio.to_thread(remove_left_behind):
+        logger.info("removed %d directories that a killed process had left behind", removed)
     database = await opened.enter_async_context(Database.open(settings))
     await database.migrate()
     tokens = TokenStore(database)

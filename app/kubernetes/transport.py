@@ -8,12 +8,10 @@ import asyncio
 import random
 import ssl
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -30,6 +28,7 @@ from app.kubernetes.errors import (
 )
 from app.kubernetes.kubeconfig import Endpoint
 from app.kubernetes.rest_client import RESTClientObject
+from app.scratch import scratch_directory
 
 #: What a fresh CRD answers with 429 and Retry-After 1, though it is served within tenths of a second.
 INITIALIZING = "storage is (re)initializing"
@@ -235,8 +234,8 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
 
 def _load_keys(context: ssl.SSLContext, endpoint: Endpoint) -> None:
     # The ssl module takes client keys from files only; these live for the length of this call, 0600 in 0700.
-    with tempfile.TemporaryDirectory(prefix="kecs-state-") as directory:
-        certificate, key = Path(directory) / "certificate", Path(directory) / "key"
+    with scratch_directory() as directory:
+        certificate, key = directory / "certificate", directory / "key"
         for path, content in ((certificate, endpoint.client_certificate), (key, endpoint.client_key)):
             path.touch(mode=0o600)
             path.write_bytes(content)

@@ -1,7 +1,6 @@
 """Looking at a stored backup without a cluster to hold it against."""
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from app.proof.documents import (
 )
 from app.proof.models import Finding, Frozen, Proof
 from app.proof.stored import OnBytes, StoredBackup, download_backup
+from app.scratch import scratch_directory
 from app.storage import layout
 from app.storage.errors import ObjectNotFound
 from app.storage.s3 import S3Store
@@ -63,8 +63,8 @@ def _unlike_the_proof(proof: Proof, listed: dict[str, int]) -> list[Finding]:
 
 async def rehashed(proof: Proof, store: S3Store, on_bytes: OnBytes | None = None) -> Examination:
     """Every object downloaded again and held against the proof's hashes."""
-    with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        stored = await download_backup(proof.backup, store, Path(scratch), on_bytes)
+    with scratch_directory() as scratch:
+        stored = await download_backup(proof.backup, store, scratch, on_bytes)
     now = {digest.key: digest.sha256 for digest in stored.digests}
     findings = list(stored.findings)
     for kept in proof.objects:
@@ -77,8 +77,8 @@ async def rehashed(proof: Proof, store: S3Store, on_bytes: OnBytes | None = None
 
 async def examine(backup: str, store: S3Store, on_bytes: OnBytes | None = None) -> Examination:
     """Every object read to its end, for a backup nobody has proven: it can be restored, if not what it should hold."""
-    with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        stored, archive, damage = await download_and_read(backup, store, Path(scratch), on_bytes)
+    with scratch_directory() as scratch:
+        stored, archive, damage = await download_and_read(backup, store, scratch, on_bytes)
         findings = [*what_it_says(stored, archive, None)[0], *damage]
     return _seen(stored, findings, proven=False, items=len(archive.items) if archive else None)
 

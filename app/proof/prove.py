@@ -1,7 +1,6 @@
 """The proof itself: download, hash, read, compare, find on disk."""
 
 import asyncio
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from app.proof.models import CanaryResult, Finding, Inventory, InventoryItem, Ob
 from app.proof.stored import OnBytes, StoredBackup
 from app.proof.verdict import judge, suspects, verdict_of
 from app.proof.volumes import settle_volumes
+from app.scratch import scratch_directory
 from app.storage.s3 import S3Store
 from app.velero.volumes import PodVolume
 
@@ -68,8 +68,8 @@ async def prove_backup(
     Raises only for what is temporary.
     """
     started_at = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="kecs-state-proof-") as scratch:
-        reading = download_and_read(request.backup, store, Path(scratch), on_bytes)
+    with scratch_directory() as scratch:
+        reading = download_and_read(request.backup, store, scratch, on_bytes)
         read, canary = await together(reading, _canary(request, store))
         stored, archive, damage = read
         said, warnings = await asyncio.to_thread(what_it_says, stored, archive, request.backup_uid)

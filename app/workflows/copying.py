@@ -1,12 +1,11 @@
 """Copying backups from one store to another, so that each copy is worth as much as what was proven."""
 
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from app.errors import BackupDamaged
 from app.proof.examine import rehashed
 from app.proof.models import Proof
+from app.scratch import scratch_directory
 from app.storage import layout
 from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.storage.s3 import S3Store
@@ -68,13 +67,13 @@ def _may_change(key: str) -> bool:
 
 async def _copy(key: str, source: S3Store, target: S3Store, on_copied: OnCopied) -> str:
     """One object by way of this machine's disk; returns its SHA-256 as it was read."""
-    with tempfile.TemporaryDirectory(prefix="kecs-state-move-") as scratch:
-        path = Path(scratch) / "object"
+    with scratch_directory() as scratch:
+        path = scratch / "object"
         found = await source.download(key, path, on_copied)
         await target.upload(path, key)
     return found.sha256
 
 
 async def _hash(key: str, store: S3Store) -> str:
-    with tempfile.TemporaryDirectory(prefix="kecs-state-move-") as scratch:
-        return (await store.download(key, Path(scratch) / "object")).sha256
+    with scratch_directory() as scratch:
+        return (await store.download(key, scratch / "object")).sha256

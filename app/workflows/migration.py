@@ -1,10 +1,8 @@
 """The migration report: what KECS tells of, held against the newest proven backup. Changes nothing, wakes nothing."""
 
 import asyncio
-import tempfile
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -19,6 +17,7 @@ from app.proof.archive import Archive
 from app.proof.coverage import CoverageEntry, compare_with_index, key_of, words
 from app.proof.index import find_index
 from app.proof.models import ObjectKey
+from app.scratch import scratch_directory
 from app.workflows.ecs_view import list_finished, view_cluster
 from app.workflows.identity import newest_proven
 from app.workflows.world import InstanceSession
@@ -130,9 +129,9 @@ async def read_store(session: InstanceSession, copy: StateCopy | None) -> EcsSta
         trouble = store_trouble(directory, "duckdb")
         if trouble:
             raise unreadable("empty" if trouble == "it is empty" else "foreign", trouble)
-    with tempfile.TemporaryDirectory(prefix="kecs-state-") as scratch:
-        await in_thread_until_cancelled(lambda go_on: unfold_duckdb(directory, copy, Path(scratch), go_on))
-        return await read_duckdb(Path(scratch))
+    with scratch_directory() as scratch:
+        await in_thread_until_cancelled(lambda go_on: unfold_duckdb(directory, copy, scratch, go_on))
+        return await read_duckdb(scratch)
 
 
 async def _newest_record(session: InstanceSession) -> BackupRecord | None:

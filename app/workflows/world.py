@@ -1,7 +1,6 @@
 """What a workflow works with: the process-wide world, and one attempt's own access to one instance."""
 
 import asyncio
-import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
 from app.ports import Clusters
 from app.proof.archive import Archive, read_archive
+from app.scratch import scratch_directory
 from app.settings import Settings, StackSettings
 from app.storage import layout
 from app.storage.s3 import S3Store
@@ -131,8 +131,7 @@ class InstanceSession:
         """The backup's tarball on this machine's disk, downloaded once per attempt and removed at its end."""
         if backup not in self._archives:
             store = await self.objects()
-            scratch = Path(self._opened.enter_context(tempfile.TemporaryDirectory(prefix="kecs-state-")))
-            path = scratch / "contents.tar.gz"
+            path = self._opened.enter_context(scratch_directory()) / "contents.tar.gz"
             await store.download(layout.contents_key(backup), path)
             self._archives[backup] = path
         return self._archives[backup]
