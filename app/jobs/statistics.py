@@ -1,5 +1,6 @@
 """Figures from the rows: they survive a restart, and ``/stats`` and ``/metrics`` can never disagree."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -41,6 +42,8 @@ class Statistics:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
+        #: The last text, and what is set once it is old.
+        self._text: tuple[asyncio.Event, str] | None = None
 
     async def summary(self, instance: str | None = None) -> StatisticsView:
         """The figures of one instance, or of all."""
@@ -63,10 +66,17 @@ class Statistics:
         )
 
     async def prometheus(self) -> str:
-        """The metrics in Prometheus' text format, by the names of the ADR."""
+        """The metrics in Prometheus' text format, by the names of the ADR; the same text until something is written.
+
+        Whoever scrapes asks several times a minute, mostly a service that does nothing.
+        """
+        if self._text is not None and not self._text[0].is_set():
+            return self._text[1]
+        next_write = self._store.database.next_write()
         registry = CollectorRegistry()
         registry.register(_Collector(await self._rows(None)))
-        return generate_latest(registry).decode()
+        self._text = next_write, generate_latest(registry).decode()
+        return self._text[1]
 
     async def _rows(self, instance: str | None) -> Rows:
         return await RowStore(self._store.database, self._store.host).rows(instance)

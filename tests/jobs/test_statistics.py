@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.db import Database
 from app.jobs.models import BackupRecord
 from app.jobs.repository import JobStore
+from app.jobs.rows import RowStore
 from app.jobs.states import JobStatus
 from app.jobs.statistics import Statistics
 from app.queries import now
@@ -128,6 +130,18 @@ async def test_the_metrics_have_the_promised_names(store: JobStore) -> None:
     assert read["kecs_state_storage_bytes{instance=demo}"] == 10
     for operation in ("backup", "restore", "stop", "start"):
         assert f"kecs_state_{operation}_duration_seconds_count" in read
+
+
+async def test_who_scrapes_an_idle_service_costs_it_nothing(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are read once, and anew after a write."""
+    await stop(store)
+    statistics = Statistics(store)
+    before = await statistics.prometheus()
+    monkeypatch.setattr(RowStore, "rows", None)
+    assert await statistics.prometheus() == before
+    monkeypatch.undo()
+    await stop(store)
+    assert "kecs_state_stop_duration_seconds_count 2.0" in await statistics.prometheus()
 
 
 async def test_histograms_are_cumulative(store: JobStore) -> None:
