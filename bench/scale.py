@@ -60,8 +60,8 @@ Kept for each stop besides its row: {journal} of steps and events.
    ids. A stop writes some {writes}: at the rate above {stops} stops a second, of all hosts together. A slow disk under
    the server's log is felt at once.
 2. *Connections.* A service takes up to five; a server as it comes has {connections}: {services} hosts.
-3. *`/metrics` and `/stats`.* After a write they read every ended job of their host, {metrics} at 50,000 jobs. At a million on one
-   host ask for them seldom, or delete old jobs.
+3. *`/metrics` and `/stats`.* After a write they read every ended job of their host, {metrics} at 50,000 jobs. At a
+   million on one host ask for them seldom, or delete old jobs.
 
 ## What is kept
 
