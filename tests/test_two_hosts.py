@@ -56,6 +56,7 @@ async def at_step(service: RunningService, job: dict[str, Any], step: str) -> No
 
     async def there() -> bool:
         events = (await service.client.get(f"/jobs/{job['id']}/events")).json()
+        assert events[-1]["type"] != "job.failed", events[-1]
         return any(event["data"].get("step") == step for event in events)
 
     await eventually(there)
