@@ -18,8 +18,15 @@ Products = Callable[..., AbstractAsyncContextManager[Product]]
 SOON = {"WORKFLOW__PREFLIGHT_WAIT_SECONDS": "1"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the driver k3d, played over a sandbox cluster, could not make come out otherwise."""
+    """Leave out what the driver k3d, played over a sandbox cluster, could not make come out otherwise.
+
+    And put off what takes a minute on real clusters and shows of them nothing that others here do not.
+    """
+    for item in items:
+        if item.get_closest_marker("seldom_on_real") and item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.long)
     again = [
         item
         for item in items

@@ -38,6 +38,7 @@ async def test_a_good_backup_is_good_at_every_level(product: Product) -> None:
     assert (await product.backups())[0]["status"] == "proven"
 
 
+@pytest.mark.seldom_on_real
 async def test_a_damaged_backup_counts_as_proven_no_more(product: Product) -> None:
     """The job names the damage; the last good backup is then the one before."""
     older = (await product.back_up())["result"]["backup"]
@@ -71,6 +72,7 @@ async def test_what_velero_said_of_a_backup_is_read_without_waking_anything(prod
     assert product.state() == "stopped"
 
 
+@pytest.mark.seldom_on_real
 async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -> None:
     """What goes is gone from bucket, cluster and host; its row stays."""
     backup = (await product.back_up())["result"]["backup"]
@@ -88,6 +90,7 @@ async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -
     assert again["status"] == "succeeded", again["error"]
 
 
+@pytest.mark.seldom_on_real
 async def test_a_pinned_backup_outlives_what_comes_after_it(product: Product) -> None:
     """Pins are extra to those kept; not even force deletes one."""
     first = (await product.back_up())["result"]["backup"]
@@ -101,6 +104,7 @@ async def test_a_pinned_backup_outlives_what_comes_after_it(product: Product) ->
     assert [row["id"] for row in await product.backups()] == [second]
 
 
+@pytest.mark.seldom_on_real
 async def test_what_is_due_cannot_be_deleted_and_what_is_off_not_reached(product: Product) -> None:
     """A stopped instance's bucket is out of reach; a backup that must come back stays, even by force."""
     backup = (await product.stop())["result"]["backup"]
@@ -112,6 +116,7 @@ async def test_what_is_due_cannot_be_deleted_and_what_is_off_not_reached(product
     assert await code_of(product, "DELETE", f"{BACKUPS}/{backup}?force=true") == (409, "restore-outstanding")
 
 
+@pytest.mark.seldom_on_real
 async def test_a_failed_job_is_submitted_again(product: Product) -> None:
     """With what it was sent with, as a new job; a job that succeeded is not."""
     failed = await product.service.run(f"/instances/{NAME}/backups", {"timeout_seconds": 0.01, "labels": {"by": "me"}})

@@ -32,6 +32,7 @@ async def test_survived_a_drain_gets_its_naked_pods_back_by_repair(products: Pro
         assert surplus == []
 
 
+@pytest.mark.seldom_on_real
 async def test_somebody_powering_the_cluster_meanwhile_is_reported_and_not_repaired(product: Product) -> None:
     """The backup is not that of the power-off this start undoes."""
     await product.stop()
@@ -54,6 +55,7 @@ async def test_a_stop_on_a_cluster_recreated_by_somebody_is_refused(product: Pro
     assert (refused.status_code, refused.json()["code"]) == (409, "restore-outstanding")
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_an_outstanding_restore_can_be_given_up(product: Product) -> None:
     """Then the cluster is backed up as it is."""
@@ -66,6 +68,7 @@ async def test_an_outstanding_restore_can_be_given_up(product: Product) -> None:
     assert (await product.stop())["result"]["protected"]
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_a_narrowed_backup_protects_nothing(product: Product) -> None:
     """It opens the gate only for who says best effort, and the job says what that means."""
@@ -80,6 +83,7 @@ async def test_a_narrowed_backup_protects_nothing(product: Product) -> None:
     assert (again["result"]["noop"], again["result"]["protected"]) == (True, False)
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_a_sixth_stop_prunes_the_oldest_backup(products: Products) -> None:
     """Five proven full backups stay, in the list and in the bucket."""
@@ -91,6 +95,7 @@ async def test_a_sixth_stop_prunes_the_oldest_backup(products: Products) -> None
         assert {path.name for path in proofs.iterdir()} == kept
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_a_lost_database_is_rebuilt_from_the_proofs_on_the_host(product: Product) -> None:
     """The start of a recreated cluster finds its backup all the same."""
@@ -107,6 +112,7 @@ async def test_a_lost_database_is_rebuilt_from_the_proofs_on_the_host(product: P
     assert await product.has_config_map("kept")
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn(products: Products) -> None:
     """Database and proofs are gone; the next backup finds what lies in the bucket, and keep-last lets it go."""
@@ -146,6 +152,7 @@ async def test_an_archive_replaced_through_s3_is_not_restored_but_the_one_before
     assert (await product.has_config_map("first"), await product.has_config_map("second")) == (True, False)
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_narrow_backups_prune_nothing_full(products: Products) -> None:
     """They are kept apart."""
@@ -159,6 +166,7 @@ async def test_narrow_backups_prune_nothing_full(products: Products) -> None:
         assert sorted(rows.values()) == ["full", "partial", "partial"]
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_killed_after_the_proof_an_object_added_meanwhile_is_in_the_final_backup(products: Products) -> None:
     """The proof grows old while the service is dead, so the backup is made anew."""
@@ -209,6 +217,7 @@ async def test_a_foreign_velero_is_refused(product: Product) -> None:
     assert product.state() == "running"
 
 
+@pytest.mark.seldom_on_real
 async def test_a_missing_image_is_named(products: Products) -> None:
     """With the setting that overrides it."""
     image = "registry.invalid/minio/minio:nope"

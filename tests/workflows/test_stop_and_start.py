@@ -1,5 +1,7 @@
 """The two stories with their endings, on a real service process and in every world."""
 
+import pytest
+
 from app.kubernetes.resources import CONFIG_MAPS, PODS
 from tests.instances import NAME
 from tests.product import Product
@@ -18,6 +20,7 @@ async def test_an_empty_post_stops_an_instance_with_a_proof(product: Product) ->
     assert all(len(digest) == 64 for digest in proof["sha256"].values())
 
 
+@pytest.mark.seldom_on_real
 async def test_stopping_a_stopped_instance_does_nothing_and_says_who_protected_it(product: Product) -> None:
     """A noop, still protected by the stop that turned it off."""
     first = await product.stop()
@@ -72,6 +75,7 @@ async def test_starting_a_running_instance_does_nothing(product: Product) -> Non
     assert (job["result"]["noop"], job["result"]["action"]) == (True, "noop")
 
 
+@pytest.mark.seldom_on_real
 async def test_an_instance_never_seen_is_recorded_and_left_alone(product: Product) -> None:
     """Without a record nothing is known that could be missing."""
     job = await product.start()
@@ -112,6 +116,7 @@ async def test_a_selective_restore_brings_back_one_namespace(product: Product) -
     assert not await product.has_config_map("in-media", "media-us-east-1")
 
 
+@pytest.mark.seldom_on_real
 async def test_a_selective_restore_by_label_compares_what_it_selects(product: Product) -> None:
     """The one object with the label, and no other."""
     await product.add_config_map("marked", labels={"keep": "me"})

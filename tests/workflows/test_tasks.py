@@ -45,6 +45,7 @@ async def test_tasks_that_the_power_off_ended_run_once_more(product: Product) ->
     assert {name for name in pods if survived.get(name) != pods[name]} == before.keys()
 
 
+@pytest.mark.seldom_on_real
 async def test_tasks_are_left_ended_when_that_is_asked_for(product: Product) -> None:
     """Their pods stay, named before their node tells of their end; the stack is not woken. They can be run later."""
     before = await tasks_of(product)
@@ -60,6 +61,7 @@ async def test_tasks_are_left_ended_when_that_is_asked_for(product: Product) -> 
     await until_phase(product, "Running")
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_tasks_can_be_left_out_of_a_cluster_made_anew(products: Products) -> None:
     """By the service's setting; everything else comes back, and nothing counts as missing."""
