@@ -54,10 +54,19 @@ _REMEDY = (
 
 
 def create_pool(url: URL, connections: int) -> Engine:
-    """An engine with at most that many connections, each looked at before it is used."""
+    """An engine with at most that many connections, each looked at before it is used.
+
+    The isolation is said here too: without it, a connection that has read comes back to the pool with the server's.
+    """
     return _prepared(
         create_engine(
-            url, pool_size=connections, max_overflow=0, pool_timeout=POOL_SECONDS, pool_pre_ping=True, **_options()
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=POOL_SECONDS,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            **_options(),
         )
     )
 

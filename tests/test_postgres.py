@@ -201,6 +201,16 @@ async def test_who_reads_may_take_its_time(database_url: str, monkeypatch: pytes
 
 
 @ON_POSTGRES
+async def test_a_write_is_isolated_as_we_say_on_a_connection_that_has_read(database_url: str) -> None:
+    """This server's default would let who waited for the writers' lock see what was before, and fail for ever."""
+    query = text("SHOW transaction_isolation")
+    async with opened(database_url) as database:
+        for _ in range(2):
+            assert await database.write(lambda session: session.execute(query).scalar()) == "read committed"
+            assert await value_of(database, "SHOW default_transaction_isolation") == "read committed"
+
+
+@ON_POSTGRES
 async def test_a_lock_that_is_not_given_back_is_an_error_after_a_while(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

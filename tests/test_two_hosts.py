@@ -53,13 +53,16 @@ async def copied(directory: Path, original: RunningService, url: str) -> AsyncIt
 
 async def at_step(service: RunningService, job: dict[str, Any], step: str) -> None:
     """Until a job has come that far, by whichever service is asked."""
+    events: list[dict[str, Any]] = []
 
     async def there() -> bool:
-        events = (await service.client.get(f"/jobs/{job['id']}/events")).json()
-        assert events[-1]["type"] != "job.failed", events[-1]
+        events[:] = (await service.client.get(f"/jobs/{job['id']}/events")).json()
         return any(event["data"].get("step") == step for event in events)
 
-    await eventually(there)
+    try:
+        await eventually(there)
+    except TimeoutError:
+        raise AssertionError(f"not there yet: {events}\n{service.log.read_text()[-3000:]}") from None
 
 
 @pytest.mark.timeout(120)
