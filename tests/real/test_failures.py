@@ -122,7 +122,7 @@ async def test_a_node_restarted_during_the_backup_is_backed_up_again_before_it_i
     assert "prove-backup#2" in await product.steps(job)
 
 
-@pytest.mark.parametrize("how", ["changed", "gone"])
+@pytest.mark.parametrize("how", [pytest.param("changed", marks=pytest.mark.long), "gone"])
 async def test_an_archive_damaged_on_the_disk_is_not_restored_but_the_one_before(product: Product, how: str) -> None:
     """MinIO finds the rot itself and refuses to read it; the start says what was lost by going back."""
     await product.add_config_map("first")
@@ -169,6 +169,7 @@ async def test_work_of_somebody_else_that_waits_for_velero_is_left_alone(product
     assert product.state() == "running"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("component", "words"),
     [("MINIO", "pod 'minio-0' does not run"), ("VELERO", f"{BUSYBOX} did not print its CRDs: StartError: ")],

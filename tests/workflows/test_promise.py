@@ -132,6 +132,7 @@ async def test_a_backup_only_the_bucket_knows_is_unproven_and_pruned_in_its_turn
         assert job["result"]["pruned"] == [first]
 
 
+@pytest.mark.seldom_on_real
 @pytest.mark.whatever_driver
 async def test_an_archive_replaced_through_s3_is_not_restored_but_the_one_before(product: Product) -> None:
     """A whole and readable one, but not what was proven; the start says what was lost by going back."""

@@ -58,6 +58,7 @@ async def test_recreated_clusters_get_everything_back(product: Product) -> None:
     assert job["result"]["restore_outstanding"] is None
 
 
+@pytest.mark.seldom_on_real
 async def test_already_running_with_a_new_identity_is_restored_too(product: Product) -> None:
     """Somebody's own start has recreated the cluster before ours."""
     await product.add_config_map("kept")
@@ -83,6 +84,7 @@ async def test_an_instance_never_seen_is_recorded_and_left_alone(product: Produc
     assert product.record.exists()
 
 
+@pytest.mark.seldom_on_real
 async def test_pods_never_exceed_their_replicas_during_a_restore(product: Product) -> None:
     """A watch over the whole restore sees no surplus pod of any ReplicaSet."""
     await product.stop()

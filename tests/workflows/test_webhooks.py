@@ -53,6 +53,7 @@ async def test_a_webhook_that_lets_the_namespace_pass_is_named_by_what_it_reject
     assert product.state() == "running"
 
 
+@pytest.mark.seldom_on_real
 async def test_a_rejecting_webhook_in_the_backup_is_restored_after_what_it_would_reject(product: Product) -> None:
     """Its own workloads first, or nothing could be created in that namespace any more."""
     await add(product, rejecting("shop-only", namespaceSelector=SHOP, rules=NAMESPACED))
