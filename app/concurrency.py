@@ -1,6 +1,7 @@
-"""Doing things side by side where the first failure ends the others and is raised by itself."""
+"""Doing things side by side, where the first failure ends the others and is raised by itself; and waiting."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
@@ -38,6 +39,14 @@ async def while_watching(work: Coroutine[Any, Any, T], watcher: Coroutine[Any, A
         for task in (working, watching):
             task.cancel()
         await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; whether it was set in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False
 
 
 class WorkStopped(Exception):

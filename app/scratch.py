@@ -4,7 +4,6 @@ They hold backups in clear, hence secrets. Each is locked by the process that us
 killed one, and the next service removes what nobody holds.
 """
 
-import contextlib
 import fcntl
 import os
 import shutil
@@ -53,10 +52,11 @@ def _remove_unless_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
-            return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        return False
+    else:
+        return True
     finally:
         os.close(descriptor)
-    return False

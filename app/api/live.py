@@ -4,8 +4,6 @@ A follower reads the journal itself and waits for the next write of this process
 order, whenever it came and wherever it resumed.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from app.api.errors import InvalidCursor
 from app.api.schemas import EventView
+from app.concurrency import set_within
 from app.jobs.states import ENDED
 
 if TYPE_CHECKING:
@@ -82,17 +81,10 @@ class Stream:
                 cursor = events[-1].id or cursor
             if self.job_id is not None and any(event.type in LAST_OF_A_JOB for event in events):
                 return
-            if not events and not await _within(written, HEARTBEAT_SECONDS):
+            if not events and not await set_within(written, HEARTBEAT_SECONDS):
                 yield ": still here\n\n"
 
 
 def _message(event: EventView) -> str:
     """One message; JSON has no line breaks of its own. Without a name, so that one listener hears all."""
     return f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"
-
-
-async def _within(written: asyncio.Event, seconds: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            return await written.wait()
-    return False

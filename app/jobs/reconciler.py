@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from app.concurrency import set_within
 from app.db import DatabaseError
 from app.errors import ServiceError, StepTimeout, TooManyAttempts
 from app.jobs.journal import Journal
@@ -103,7 +104,7 @@ class Reconciler:
                 while (await self._store.get(job_id)).status not in ENDED:
                     news = self._news
                     if (await self._store.get(job_id)).status not in ENDED:
-                        await _within(news, TICK_SECONDS)  # of another host's job there is no news
+                        await set_within(news, TICK_SECONDS)  # of another host's job there is no news
         return await self._store.get(job_id)
 
     async def _run_forever(self) -> None:
@@ -116,7 +117,7 @@ class Reconciler:
             except Exception:
                 # Nothing may end this loop: without it no job would ever run again.
                 logger.exception("the jobs could not be looked at", extra={"action": "reconcile-failed"})
-            await _within(self._wake, TICK_SECONDS)
+            await set_within(self._wake, TICK_SECONDS)
 
     async def _turn(self) -> None:
         jobs = await self._store.active_jobs()
@@ -238,9 +239,3 @@ class Reconciler:
         news, self._news = self._news, asyncio.Event()
         news.set()
         self.wake()
-
-
-async def _within(news: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await news.wait()

@@ -121,7 +121,7 @@ class RowStore:
 
     @reads
     def rows(self, session: Session, instance: str | None) -> Rows:
-        """All of it in one transaction, so that its parts fit each other."""
+        """All of it, one query for each of its parts."""
 
         def found(query: Select[Any], table: Any) -> Any:
             query = query.where(table.host == self.host)

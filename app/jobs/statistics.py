@@ -41,13 +41,14 @@ class Statistics:
     """Computes figures whenever they are asked for."""
 
     def __init__(self, store: JobStore) -> None:
-        self._store = store
+        self._database = store.database
+        self._history = RowStore(store.database, store.host)
         #: The last text, and what is set once it is old.
         self._text: tuple[asyncio.Event, str] | None = None
 
     async def summary(self, instance: str | None = None) -> StatisticsView:
         """The figures of one instance, or of all."""
-        rows = await self._rows(instance)
+        rows = await self._history.rows(instance)
         counts: dict[str, dict[str, int]] = {}
         for job in rows.jobs:
             by_status = counts.setdefault(job.type, {})
@@ -72,14 +73,11 @@ class Statistics:
         """
         if self._text is not None and not self._text[0].is_set():
             return self._text[1]
-        next_write = self._store.database.next_write()
+        next_write = self._database.next_write()
         registry = CollectorRegistry()
-        registry.register(_Collector(await self._rows(None)))
+        registry.register(_Collector(await self._history.rows(None)))
         self._text = next_write, generate_latest(registry).decode()
         return self._text[1]
-
-    async def _rows(self, instance: str | None) -> Rows:
-        return await RowStore(self._store.database, self._store.host).rows(instance)
 
 
 def metric_families() -> list[Metric]:

@@ -26,8 +26,8 @@ class Tail:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        #: By id, with the instance of each.
         self._events: deque[tuple[int, str, JobEvent]] = deque(maxlen=KEPT_EVENTS)
-        self._newest: int | None = None
         #: Everything after this id is in memory.
         self._floor = 0
         #: The write that makes what was read old, and when it gets old without one: another process may write too.
@@ -53,17 +53,16 @@ class Tail:
         ]
 
     async def _catch_up(self) -> None:
-        if self._newest is None:
-            self._newest = self._floor = await self.newest_id()
+        if self._next_write is None:
+            self._floor = await self.newest_id()
         more = True
         while more:
-            found = await self._events_after(self._newest)
+            found = await self._events_after(self._events[-1][0] if self._events else self._floor)
             more = len(found) == MOST_READ
             for event, instance in found:
                 if len(self._events) == KEPT_EVENTS:
                     self._floor = self._events[0][0]
-                self._newest = event.id or 0
-                self._events.append((self._newest, instance, event))
+                self._events.append((event.id or 0, instance, event))
 
     @reads
     def newest_id(self, session: Session) -> int:

@@ -6,7 +6,6 @@ Layout (velero pkg/archive/parser.go): ``metadata/version`` and ``resources/<res
 
 import gzip
 import hashlib
-import json
 import re
 import tarfile
 import zlib
@@ -16,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
+from app.documents import read_json
 from app.errors import ServiceError
 from app.proof.models import ObjectKey
 
@@ -211,10 +211,10 @@ def _key_of(member: str) -> tuple[ObjectKey, str]:
 
 def _object(member: str, key: ObjectKey, content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        found = read_json(content)
         metadata = found["metadata"]
         named = (metadata.get("namespace") or "", metadata["name"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ArchiveDamaged(f"{member[:200]} is not a Kubernetes object") from None
     if named != (key.namespace, key.name):
         raise ArchiveDamaged(f"{member[:200]} holds another object: {named[0]}/{named[1]}"[:500])

@@ -1,7 +1,6 @@
 """What a backup's own small objects say of it: whose it is, how it ended, and what became of its volumes."""
 
 import gzip
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from app import phases
+from app.documents import MOST_UNPACKED_BYTES, read_json
 from app.proof.archive import CHUNK_BYTES, Archive
 from app.proof.models import Finding
-from app.proof.stored import MOST_DOCUMENT_BYTES, StoredBackup
+from app.proof.stored import StoredBackup
 from app.storage import layout
 
 #: Characters of Velero's messages quoted in a finding.
@@ -29,10 +29,10 @@ def check_metadata(backup: StoredBackup, uid: str | None) -> list[Finding]:
 def judge_metadata(content: bytes, name: str, uid: str | None = None) -> list[Finding]:
     """What a ``velero-backup.json`` says; without a ``uid`` it may be any backup of that name."""
     try:
-        document = json.loads(content)
+        document = read_json(content)
         phase = document["status"]["phase"]
         named = (document["metadata"]["name"], document["metadata"]["uid"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return [Finding(code="metadata", detail="velero-backup.json is not a Backup")]
     findings = []
     if phase != phases.COMPLETED:
@@ -114,7 +114,7 @@ def check_rest(backup: StoredBackup) -> list[Finding]:
 
 def _unpacks(path: Path) -> bool:
     """Whether a gzip is whole and of a reasonable size; blocks, as small files do."""
-    left = MOST_DOCUMENT_BYTES
+    left = MOST_UNPACKED_BYTES
     try:
         with gzip.open(path) as stream:
             while left > 0 and (content := stream.read(CHUNK_BYTES)):

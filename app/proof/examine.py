@@ -79,7 +79,8 @@ async def examine(backup: str, store: S3Store, on_bytes: OnBytes | None = None) 
     """Every object read to its end, for a backup nobody has proven: it can be restored, if not what it should hold."""
     with scratch_directory() as scratch:
         stored, archive, damage = await download_and_read(backup, store, scratch, on_bytes)
-        findings = [*what_it_says(stored, archive, None)[0], *damage]
+        said, _ = await asyncio.to_thread(what_it_says, stored, archive, None)
+        findings = [*said, *damage]
     return _seen(stored, findings, proven=False, items=len(archive.items) if archive else None)
 
 
@@ -99,7 +100,7 @@ async def download_and_read(
 
 
 def what_it_says(stored: StoredBackup, archive: Archive | None, uid: str | None) -> tuple[list[Finding], int]:
-    """Findings in the backup's own documents, and the number of Velero's warnings."""
+    """Findings in the backup's own documents, and the number of Velero's warnings; unpacks, so run it in a thread."""
     findings = [*check_metadata(stored, uid), *check_resource_list(stored, archive), *check_volumes(stored)]
     errors, warnings = check_results(stored)
     return [*findings, *errors, *check_rest(stored), *stored.findings], warnings

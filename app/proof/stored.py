@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from app.concurrency import side_by_side
+from app.documents import MOST_UNPACKED_BYTES, read_json
 from app.proof.models import Finding, StoredDigest
 from app.storage import layout
 from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.storage.s3 import S3Store, StoredObject
 
 DOWNLOADS_AT_ONCE = 2
-#: The archive is read as a stream; of the other objects none is anywhere near this.
-MOST_DOCUMENT_BYTES = 64 * 1024 * 1024
 #: Objects up to this size are kept on the host beside the proof; the archive itself is not.
 SMALL_BYTES = 4 * 1024 * 1024
 
@@ -42,8 +40,8 @@ class StoredBackup:
             return None
         try:
             with gzip.open(path) as stream:
-                return json.loads(stream.read(MOST_DOCUMENT_BYTES))  # what is cut here is no JSON any more
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error):
+                return read_json(stream.read(MOST_UNPACKED_BYTES))  # what is cut here is no JSON any more
+        except (OSError, EOFError, ValueError, zlib.error):
             self.findings.append(Finding(code="contents", detail=f"{key} is not gzipped JSON"))
             return None
 
