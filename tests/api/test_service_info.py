@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.serving import ServedApi
+from tests.metrics import metric_values
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/health"])
@@ -67,8 +67,7 @@ async def test_metrics_are_prometheus_text(client: httpx.AsyncClient) -> None:
 
 async def test_metrics_tell_of_the_process_too(client: httpx.AsyncClient) -> None:
     """Memory, descriptors and tasks, by the names every exporter uses where there are any."""
-    text = (await client.get("/metrics")).text
-    values = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    values = metric_values((await client.get("/metrics")).text)
     assert values["kecs_state_tasks"] >= 1
     if Path("/proc/self/stat").exists():
         assert values["process_resident_memory_bytes"] > 10_000_000

@@ -1,10 +1,7 @@
 """``python -m tests.chaos --kills 500``: kill at random, check everything, report; exit status 1 for any violation."""
 
 import argparse
-import asyncio
 import json
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.harness import Harness, running_harness
+from tests.programs import commit, keep_report, run_to_its_end
 
 #: Clusters that end at once, and clusters that are drained first: each gets its part of the kills.
 DRAINED_PART = 0.3
@@ -25,10 +23,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261125, help="of what is killed when, for a replay")
     parser.add_argument("--keep", type=Path, default=Path("var/chaos.json"), help="where the report goes")
     asked = parser.parse_args()
-    # Ended by an init system or a person, it must not leave processes behind either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
-    runs = asyncio.run(run(asked.kills, asked.seed))
+    runs = run_to_its_end(run(asked.kills, asked.seed))
     violations = sum(len(each["violations"]) for each in runs.values())
     report = {
         "kills": asked.kills,
@@ -38,18 +34,10 @@ def main() -> int:
         "violations": violations,
         "runs": runs,
     }
-    asked.keep.parent.mkdir(parents=True, exist_ok=True)
-    asked.keep.write_text(json.dumps(report, indent=2) + "\n")
+    keep_report(report, asked.keep)
     print(json.dumps(report, indent=2))
     print(f"{asked.kills} kills with seed {asked.seed}: {violations} violations")
     return 1 if violations else 0
-
-
-def commit() -> str:
-    """Of the code that was run."""
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
 
 
 async def run(kills: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -71,6 +59,7 @@ async def run_one(power_off: str, kills: int, seed: int) -> dict[str, Any]:
             return {
                 "jobs": len(seen.accepted),
                 "kills": dict(seen.kills),
+                "power_offs": seen.power_offs,
                 "operations": dict(seen.operations),
                 "ends": dict(seen.ends),
                 "messages": len(harness.receiver.got),

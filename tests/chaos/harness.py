@@ -60,6 +60,7 @@ class Seen:
     operations: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     accepted: list[str] = field(default_factory=list)
+    power_offs: int = 0
     excused: set[str] = field(default_factory=set)
     markers: list[str] = field(default_factory=list)
     power_log: list[str] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Harness:
         checker = Checker(
             product.state_dir, NAME, proof_max_age_seconds=PROOF_MAX_AGE_SECONDS, earlier_power_log=seen.power_log
         )
-        seen.kills["power-offs in order"] = len(checker.power_offs)
+        seen.power_offs = len(checker.power_offs)
         return [
             *seen.violations,
             *checker.lost_jobs(seen.accepted),
@@ -137,9 +138,13 @@ class Harness:
                 "validate": ("POST", f"/backups/{name}/validate"),
                 "delete-backup": ("DELETE", f"/backups/{name}"),
             }[operation]
+        return await self._submit(method, path)
+
+    async def _submit(self, method: str, path: str) -> dict[str, Any] | None:
+        """The accepted job; a refusal is a violation."""
         answer = await self.product.service.client.request(method, f"/instances/{NAME}{path}")
         if answer.status_code != 202:
-            self.seen.violations.append(f"{operation} was refused: {answer.text}")
+            self.seen.violations.append(f"{method} {path} was refused: {answer.text}")
             return None
         job: dict[str, Any] = answer.json()
         self.seen.accepted.append(job["id"])
@@ -172,12 +177,8 @@ class Harness:
         self.seen.violations.append(f"after {kill} no start succeeds")
 
     async def _run(self, operation: str) -> dict[str, Any]:
-        answer = await self.product.service.post(f"/instances/{NAME}{PATHS[operation]}")
-        if answer.status_code != 202:
-            self.seen.violations.append(f"{operation} was refused: {answer.text}")
-            return {"status": "refused"}
-        self.seen.accepted.append(answer.json()["id"])
-        return await self.product.service.ended(answer.json()["id"])
+        job = await self._submit("POST", PATHS[operation])
+        return await self.product.service.ended(job["id"]) if job is not None else {"status": "refused"}
 
     async def _expect_markers(self, start: dict[str, Any] | None) -> None:
         """Everything that was there before a power-off is there, unless the start says that a restore is still due."""

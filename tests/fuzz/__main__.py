@@ -16,9 +16,9 @@ from typing import Any
 
 from schemathesis import GenerationMode
 
-from tests.chaos.__main__ import commit
 from tests.fuzz.attack import SHORT_WAITS, Attack, a_webhook, operations_of, things_that_are_there
 from tests.product import Product, sandbox_product
+from tests.programs import commit, keep_report, run_to_its_end
 
 #: Operations attacked at the same time.
 AT_ONCE = 4
@@ -31,9 +31,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261125, help="of the first round; each round adds one")
     parser.add_argument("--keep", type=Path, default=Path("var/fuzz.json"), help="where the report goes")
     asked = parser.parse_args()
-    report = {"commit": commit(), "seed": asked.seed} | asyncio.run(run(asked.requests, asked.seed))
-    asked.keep.parent.mkdir(parents=True, exist_ok=True)
-    asked.keep.write_text(json.dumps(report, indent=2) + "\n")
+    report = {"commit": commit(), "seed": asked.seed} | run_to_its_end(run(asked.requests, asked.seed))
+    keep_report(report, asked.keep)
     print(json.dumps(report, indent=2))
     print(f"{report['requests']} requests from seed {asked.seed}: {len(report['findings'])} findings")
     return 1 if report["findings"] else 0

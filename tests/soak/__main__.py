@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.jobs.reconciler import SHUTDOWN_SECONDS
 from app.sandbox import supervisor
@@ -23,7 +21,9 @@ from app.sandbox.seed import seed
 from tests.chaos.bucket import keys_in_bucket
 from tests.instances import NAME
 from tests.journal import until_step
+from tests.metrics import metric_values
 from tests.product import Product, sandbox_product
+from tests.programs import keep_report, run_to_its_end
 from tests.service import running_service
 from tests.soak.growth import growth
 
@@ -48,13 +48,10 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.rounds < FEWEST_ROUNDS:
         parser.error(f"--rounds: at least {FEWEST_ROUNDS}, or no regression can tell growth from noise")
-    # Ended by an init system or a person, it must not leave processes behind either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
-    report = asyncio.run(run(asked.rounds))
+    report = run_to_its_end(run(asked.rounds))
     report["minutes"] = round((time.monotonic() - began) / 60, 1)
-    asked.keep.parent.mkdir(parents=True, exist_ok=True)
-    asked.keep.write_text(json.dumps(report, indent=2) + "\n")
+    keep_report(report, asked.keep)
     print(json.dumps({key: value for key, value in report.items() if key != "samples"}, indent=2))
     return 1 if report["violations"] else 0
 
@@ -94,8 +91,7 @@ async def cycle(product: Product, rounds: int, report: dict[str, Any]) -> None:
 
 async def sample(product: Product) -> dict[str, float]:
     """Everything that could grow."""
-    text = (await product.service.client.get("/metrics")).text
-    values = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    values = metric_values((await product.service.client.get("/metrics")).text)
     process = psutil.Process(product.service.pid)
     database = product.state_dir / "state" / "state.db"
     host = product.state_dir / "instances" / NAME
