@@ -25,6 +25,8 @@ from app.settings import Settings
 
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+#: Of each connection; pages lie in the system's cache anyway, and SQLite's own 2 MiB each fill up with the history.
+CACHE_KIB = 512
 #: One writes while the others read; more could only wait for each other.
 THREADS = 4
 #: What the driver raises for a mistake of the caller and not for a store that does not work.
@@ -257,7 +259,13 @@ def _sqlite_engine(url: URL) -> Engine:
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            f"cache_size=-{CACHE_KIB}",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         if sys.platform == "darwin":
             # Without it, macOS lets the disk keep in its cache what it said was written.

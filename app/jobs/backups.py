@@ -7,6 +7,7 @@ from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from app.db import Database
+from app.jobs.counting import count_backup
 from app.jobs.models import BackupRecord, Job
 from app.jobs.telling import Tell, tell_nobody
 from app.queries import now, reads, writes
@@ -22,10 +23,11 @@ class BackupStore:
 
     @writes
     def save(self, session: Session, record: BackupRecord) -> None:
-        """Insert or replace the row of one backup; that a job has proven it is told once."""
+        """Insert or replace the row of one backup; that a job has proven it is told and counted once."""
         before = session.get(BackupRecord, (record.host, record.instance, record.name))
         news = record.status == "proven" and (before is None or before.status != "proven")
         job = session.get(Job, record.job_id) if news and record.job_id else None
+        count_backup(session, before, record)
         session.merge(record)
         if job is not None:
             self._tell(session, "backup.proven", job, {"backup": record.name, "size_bytes": record.size_bytes})

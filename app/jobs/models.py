@@ -1,4 +1,4 @@
-"""The tables: jobs, their steps and events, backups, and who works for a host. Times are aware UTC everywhere."""
+"""The tables: jobs, their steps and events, backups, figures, and who works for a host. Times are aware UTC."""
 
 from datetime import datetime
 from typing import Any
@@ -7,10 +7,12 @@ from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from app.columns import json_column, large_column, time_column
-from app.jobs.states import ACTIVE_SQL, JobStatus
+from app.jobs.states import ACTIVE_SQL, ENDED_SQL, JobStatus
 
 #: Most jobs come without a key, and are in no index of keys.
 KEYED_SQL = "idempotency_key IS NOT NULL"
+#: Of backups, those that are gone are most.
+KEPT_SQL = "status <> 'deleted'"
 
 
 class Job(SQLModel, table=True):
@@ -35,6 +37,17 @@ class Job(SQLModel, table=True):
         Index("job_by_status", "status", "id"),
         Index("job_by_status_and_type", "status", "type", "id"),
         Index("job_by_type", "type", "id"),
+        # For what a host asks of its own jobs: how long the newest took, and which are old. Of ended jobs alone: so
+        # no planner looks here for the active ones.
+        Index("job_ended", "host", "id", sqlite_where=text(ENDED_SQL), postgresql_where=text(ENDED_SQL)),
+        Index(
+            "job_ended_by_instance",
+            "host",
+            "instance",
+            "id",
+            sqlite_where=text(ENDED_SQL),
+            postgresql_where=text(ENDED_SQL),
+        ),
         Index(
             "job_by_idempotency_key",
             "host",
@@ -95,9 +108,14 @@ class JobEvent(SQLModel, table=True):
 
 
 class BackupRecord(SQLModel, table=True):
-    """One backup as history; a deleted one stays as a row."""
+    """One backup as history; a deleted one stays as a row for as long as jobs do."""
 
     __tablename__ = "backup"
+    __table_args__ = (
+        Index("backup_by_host", "host", "created_at"),
+        Index("backup_by_instance", "host", "instance", "created_at", "name"),
+        Index("backup_kept", "host", sqlite_where=text(KEPT_SQL), postgresql_where=text(KEPT_SQL)),
+    )
 
     host: str = Field(primary_key=True)
     instance: str = Field(primary_key=True)
@@ -114,6 +132,20 @@ class BackupRecord(SQLModel, table=True):
     proven_at: datetime | None = Field(default=None, sa_column=time_column())
     deleted_at: datetime | None = Field(default=None, sa_column=time_column())
     proof: dict[str, Any] | None = Field(default=None, sa_column=json_column())
+
+
+class Figure(SQLModel, table=True):
+    """How often something has ended one way on an instance; stays when the rows are removed it was counted from."""
+
+    __tablename__ = "figure"
+
+    host: str = Field(primary_key=True)
+    instance: str = Field(primary_key=True)
+    name: str = Field(primary_key=True, description="`jobs.<type>`, `backups`, `restores`, or `<operation>_seconds`.")
+    label: str = Field(primary_key=True, description="A status, a result, or the upper limit of a histogram's bucket.")
+    count: int = Field(default=0, sa_column=large_column())
+    seconds: float = Field(default=0.0, description="Of all that was counted; 0 for what is no duration.")
+    last_at: datetime = Field(sa_column=time_column(nullable=False))
 
 
 class HostClaim(SQLModel, table=True):

@@ -52,7 +52,7 @@ class Reconciler:
         store: JobStore,
         runners: Mapping[str, Runner],
         settings: WorkflowSettings,
-        on_idle: Callable[[str], Awaitable[None]] | None = None,
+        on_idle: Callable[[str], Awaitable[float]] | None = None,
     ) -> None:
         self._store = store
         self._runners = runners
@@ -123,13 +123,17 @@ class Reconciler:
         jobs = await self._store.active_jobs()
         for job in jobs:
             task = self._tasks.get(job.id)
-            if task is None and job.instance not in self._settling:
+            if task is None and job.instance not in self._settling and self._has_room_for(job):
                 self._tasks[job.id] = asyncio.create_task(self._run(job), name=f"job {job.id}")
             elif task is not None and job.status == JobStatus.CANCELLING and job.id not in self._cancelled:
                 self._cancelled.add(job.id)
                 task.cancel()
         self._limits = {job.id: self._limits[job.id] for job in jobs if job.id in self._limits}
         self._settle_idle({job.instance for job in jobs})
+
+    def _has_room_for(self, job: Job) -> bool:
+        """Whether it may begin now; one that is to end needs no room for that, and holds its instance meanwhile."""
+        return len(self._tasks) < self._settings.max_jobs_at_once or job.status == JobStatus.CANCELLING
 
     def _settle_idle(self, busy: set[str]) -> None:
         clock = asyncio.get_running_loop().time()
@@ -138,11 +142,15 @@ class Reconciler:
                 self._settling[instance] = asyncio.create_task(self._settle(instance), name=f"settle {instance}")
 
     async def _settle(self, instance: str) -> None:
-        """Bring an idle instance to rest; a failure is tried again later, the slot being free meanwhile."""
+        """Bring an idle instance to rest, again when it asks for that; a failure is tried again later.
+
+        The slot is free meanwhile.
+        """
         assert self._on_idle is not None  # noqa: S101 - only instances noted because of it come here
+        asked = self._unsettled[instance]
         try:
             with bound(instance=instance):
-                await self._on_idle(instance)
+                again_seconds = await self._on_idle(instance)
         except (ServiceError, TimeoutError) as error:
             logger.info("instance %s is not at rest: %s", instance, error, extra={"action": "settle-failed"})
             self._settle_later(instance)
@@ -150,7 +158,10 @@ class Reconciler:
             logger.exception("instance %s could not be brought to rest", instance, extra={"action": "settle-crashed"})
             self._settle_later(instance)
         else:
-            self._unsettled.pop(instance, None)
+            if self._unsettled[instance] is asked:  # else somebody has asked for it again meanwhile
+                del self._unsettled[instance]
+                if again_seconds:
+                    self._unsettled[instance] = _Unsettled(asyncio.get_running_loop().time() + again_seconds)
         finally:
             self._settling.pop(instance, None)
             self.wake()
@@ -216,8 +227,9 @@ class Reconciler:
             if not limit.expired():
                 raise
             step = (await self._store.get(job.id)).step
+            when = f"during step {step!r}" if step else "before it could begin"
             raise StepTimeout(
-                f"the job's deadline passed during step {step!r}",
+                f"the job's deadline passed {when}",
                 remedy="Submit it again with a larger timeout_seconds.",
                 step=step,
             ) from None

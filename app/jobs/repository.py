@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import Text, cast, func, insert, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 from uuid6 import uuid7
@@ -13,13 +13,17 @@ from uuid6 import uuid7
 from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, JobOfAnotherHost, OperationInProgress, PastPointOfNoReturn
 from app.jobs.backups import BackupStore
+from app.jobs.counting import count_end
 from app.jobs.models import Job, JobEvent, JobStep
 from app.jobs.states import ACTIVE_SQL, ENDED, JobStatus
 from app.jobs.tail import Tail
 from app.jobs.telling import Tell, tell_nobody
 from app.queries import now, reads, writes
+from app.settings import HistorySettings
 
 MOST_EVENTS = 1000
+#: Characters of JSON; a proof has about 1,500, the list of 60 objects 21,000.
+LONGEST_KEPT_RESULT = 4000
 #: Steps are written as plain statements: there are many of them, and the unit of work takes three times as long.
 _JOB, _STEP, _EVENT = (SQLModel.metadata.tables[model.__tablename__] for model in (Job, JobStep, JobEvent))
 
@@ -35,12 +39,15 @@ class RequestKey:
 class JobStore:
     """The jobs of one host; ``backups`` are those of its instances, ``tail`` the newest events of every job."""
 
-    def __init__(self, database: Database, host: str, tell: Tell = tell_nobody) -> None:
+    def __init__(
+        self, database: Database, host: str, tell: Tell = tell_nobody, history: HistorySettings | None = None
+    ) -> None:
         self.database = database
         self.host = host
         self.backups = BackupStore(database, host, tell)
         self.tail = Tail(database)
         self._tell = tell
+        self._keep_days = (history or HistorySettings()).keep_days
 
     async def create(
         self,
@@ -95,7 +102,7 @@ class JobStore:
         """One job; raises ``JobNotFound``."""
         job = session.get(Job, job_id)
         if job is None:
-            raise _no_such(job_id)
+            raise self._no_such(job_id)
         return job
 
     def check_own(self, job: Job) -> None:
@@ -143,13 +150,13 @@ class JobStore:
     def instances_with_jobs_since(self, session: Session, since: datetime) -> set[str]:
         """Instances of this host that had a job lately; they may have been left unsettled by a crash."""
         # By the ids, which are in an index: of a long history only its end is read, at every start of the service.
-        query = select(Job.instance).where(col(Job.host) == self.host, col(Job.id) >= _lowest_id_of(since))
+        query = select(Job.instance).where(col(Job.host) == self.host, col(Job.id) >= lowest_id_of(since))
         return set(session.execute(query).scalars().all())
 
     @writes
     def begin_attempt(self, session: Session, job_id: str, *, counted: bool = True) -> Job:
         """Mark the job running, normally in one more attempt; one that is cancelling or has ended is left as it is."""
-        job = _locked(session, job_id)
+        job = self._locked(session, job_id)
         if job.status in {JobStatus.QUEUED, JobStatus.RUNNING}:
             job.status = JobStatus.RUNNING
             job.attempt += counted
@@ -162,25 +169,25 @@ class JobStore:
     @writes
     def give_attempt_back(self, session: Session, job_id: str) -> None:
         """An attempt that ended because the service did, in order, counts for nothing."""
-        job = _locked(session, job_id)
+        job = self._locked(session, job_id)
         if job.status == JobStatus.RUNNING:
             job.attempt -= 1
 
     @writes
     def set_backup(self, session: Session, job_id: str, backup: str) -> None:
         """Name the backup a job makes or restores."""
-        _locked(session, job_id).backup = backup
+        self._locked(session, job_id).backup = backup
 
     @writes
     def set_progress(self, session: Session, job_id: str, progress: dict[str, Any]) -> None:
         """Say how far the current step of a job is, in its row and as an event."""
-        _locked(session, job_id).progress = progress
+        self._locked(session, job_id).progress = progress
         session.add(_event(job_id, "progress", progress))
 
     @writes
     def add_warning(self, session: Session, job_id: str, warning: dict[str, Any]) -> None:
         """Append a warning, once: a step that runs again must not say it twice."""
-        job = _locked(session, job_id)
+        job = self._locked(session, job_id)
         if warning not in job.warnings:
             job.warnings = [*job.warnings, warning]
             session.add(_event(job_id, "warning", warning))
@@ -200,8 +207,12 @@ class JobStore:
         result: dict[str, Any] | None = None,
         error: dict[str, Any] | None = None,
     ) -> None:
-        """Write a job's end, and that of the step it ended in; an ended job is left as it is."""
-        job = _locked(session, job_id)
+        """Write a job's end, and that of the step it ended in; an ended job is left as it is.
+
+        Long results of its steps are let go of: they were for a process that goes on with the job, and the list of all
+        objects alone would be half of the history.
+        """
+        job = self._locked(session, job_id)
         if job.status in ENDED:
             return
         job.status, job.result, job.error = status, result, error
@@ -212,7 +223,10 @@ class JobStore:
             step.status, step.error, step.finished_at = how, error, now()
             seconds = (step.finished_at - step.started_at).total_seconds()
             session.add(_step_ended(job_id, step.key, how, seconds=seconds, error=error))
+        long = func.length(cast(_STEP.c.result, Text)) > LONGEST_KEPT_RESULT
+        session.execute(update(_STEP).where(_STEP.c.job_id == job_id, long).values(result=None))
         session.add(_event(job_id, f"job.{status}", {"error": error} if error else {}))
+        count_end(session, job)
         self._tell(session, f"job.{status}", job, {})
         if (restored := (result or {}).get("restored")) is not None:
             self._tell(session, "restore.finished", job, {"backup": restored["backup"]})
@@ -220,7 +234,7 @@ class JobStore:
     @writes
     def request_cancel(self, session: Session, job_id: str) -> Job:
         """Mark a job for cancelling, decided against the point of no return in one transaction."""
-        job = _locked(session, job_id)
+        job = self._locked(session, job_id)
         self.check_own(job)
         if job.status in ENDED:
             raise JobAlreadyFinished(f"job {job_id} has already {job.status}", job_id=job_id, job_status=job.status)
@@ -236,7 +250,7 @@ class JobStore:
     @writes
     def pass_point_of_no_return(self, session: Session, job_id: str) -> bool:
         """Journal ``power_off_begun``; False when a cancel came first."""
-        job = _locked(session, job_id)
+        job = self._locked(session, job_id)
         if job.status == JobStatus.CANCELLING:
             return False
         job.power_off_begun_at = job.power_off_begun_at or now()
@@ -292,23 +306,25 @@ class JobStore:
             query = query.join(Job).where(col(Job.instance) == instance)
         return session.execute(query).scalars().all()
 
+    def _locked(self, session: Session, job_id: str) -> Job:
+        """A job no other transaction can change meanwhile: a row lock where writers run side by side (Postgres)."""
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None:
+            raise self._no_such(job_id)
+        return job
 
-def _locked(session: Session, job_id: str) -> Job:
-    """A job no other transaction can change meanwhile: a row lock where writers run side by side (Postgres)."""
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None:
-        raise _no_such(job_id)
-    return job
+    def _no_such(self, job_id: str) -> JobNotFound:
+        return JobNotFound(
+            f"there is no job {job_id[:64]!r}; a job is removed some time after it has ended, here after "
+            f"{self._keep_days} days",
+            remedy="List the jobs with GET /jobs. KECS_STATE_HISTORY__KEEP_DAYS says how long they are kept.",
+        )
 
 
-def _lowest_id_of(moment: datetime) -> str:
+def lowest_id_of(moment: datetime) -> str:
     """What sorts right before every UUIDv7 made at that time or later (RFC 9562 5.7: milliseconds come first)."""
     milliseconds = f"{int(moment.timestamp() * 1000):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}"
-
-
-def _no_such(job_id: str) -> JobNotFound:
-    return JobNotFound(f"there is no job {job_id[:64]!r}", remedy="List the jobs with GET /jobs.")
 
 
 def _step_ended(job_id: str, key: str, status: str, *, seconds: float, error: dict[str, Any] | None) -> JobEvent:

@@ -17,5 +17,6 @@ class JobStatus(StrEnum):
 ACTIVE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.CANCELLING})
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
-#: For the partial unique index, which wants its condition as text.
+#: For the partial indexes, which want their conditions as text.
 ACTIVE_SQL = "status IN ('queued', 'running', 'cancelling')"
+ENDED_SQL = "status IN ('succeeded', 'failed', 'cancelled')"

@@ -13,6 +13,7 @@ from app.jobs.claim import Claim, HostAlreadyServed, HostTakenOver
 from app.jobs.journal import Journal
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
+from app.jobs.statistics import Statistics
 from tests.databases import ON_POSTGRES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import reconciling
@@ -145,6 +146,7 @@ async def test_who_was_taken_over_in_the_middle_of_a_job_powers_nothing_off(
             async with reconciling(JobStore(other, "here"), story("second")) as reconciler:
                 assert (await reconciler.wait(job.id, 20)).status == JobStatus.SUCCEEDED
     assert powered_off == ["second"]
+    assert (await Statistics(JobStore(other, "here")).summary()).jobs == {"stop": {"succeeded": 1}}
 
 
 async def test_on_sqlite_there_is_nothing_to_claim(database: Database, store: JobStore) -> None:

@@ -12,6 +12,7 @@ from app.db import Database
 from app.jobs.journal import Journal
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
+from app.jobs.statistics import Statistics
 from app.settings import WorkflowSettings
 from tests.databases import ON_BOTH_DATABASES
 from tests.jobs.conftest import make_job
@@ -81,7 +82,7 @@ async def test_the_services_own_end_counts_no_attempt(store: JobStore) -> None:
 
 
 async def test_a_fifth_attempt_is_the_last(store: JobStore, database: Database, database_url: str) -> None:
-    """Killed five times over, the job fails at the sixth start without running, and says what was left."""
+    """Killed five times over, the job fails at the sixth start without running, says what was left, and is counted."""
     job = await make_job(store)
     for _ in range(5):
         assert (await interrupt(database_url, signal.SIGKILL))[-1] == "second"
@@ -90,6 +91,7 @@ async def test_a_fifth_attempt_is_the_last(store: JobStore, database: Database, 
     assert ended.error is not None
     assert ended.error["code"] == "too-many-attempts"
     assert "interrupted 5 times; the cluster is left as it is" in ended.error["detail"]
+    assert (await Statistics(store).summary()).jobs == {"stop": {"failed": 1}}
     await make_job(store)
     await database.close()
 

@@ -61,6 +61,30 @@ async def test_a_step_that_gives_back_none_is_not_run_again(store: JobStore) -> 
     assert [event.type for event in await store.events(job.id)].count("step.started") == 1
 
 
+async def test_long_results_go_with_the_end_of_their_job(store: JobStore) -> None:
+    """As long as it runs they are kept, however long; afterwards the list of all objects is nobody's any more."""
+    short, long = ["proof"], ["object"] * 1_000
+
+    async def prove() -> list[str]:
+        return short
+
+    async def list_objects() -> list[str]:
+        return long
+
+    other = await make_job(store, instance="other")
+    await (await open_journal(store, other)).step(list_objects)
+    job = await make_job(store)
+    journal = await open_journal(store, job)
+    await journal.step(prove)
+    await journal.step(list_objects)
+    assert [step.result for step in await store.steps(job.id)] == [short, long]
+
+    await store.finish(job.id, JobStatus.SUCCEEDED, result={})
+
+    assert [step.result for step in await store.steps(job.id)] == [short, None]
+    assert [step.result for step in await store.steps(other.id)] == [long]
+
+
 async def test_a_recorded_failure_comes_back_as_it_was(store: JobStore) -> None:
     """With its code, its remedy and its extras."""
     job = await make_job(store)

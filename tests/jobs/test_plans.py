@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from app.db import Database
+from app.history.store import HistoryStore
 from app.jobs.repository import JobStore
+from app.jobs.statistics import Statistics
 from app.queries import now
 
 
@@ -61,3 +63,41 @@ async def test_a_callers_key_is_found_in_the_index_of_keys(store: JobStore, plan
     """Before every operation that has one."""
     await store.find_by_key("key")
     assert plans.steps == ["SEARCH job USING INDEX job_by_idempotency_key (host=? AND idempotency_key=?)"]
+
+
+@pytest.mark.parametrize("instance", [None, "demo"])
+async def test_figures_are_read_without_the_history(store: JobStore, plans: Plans, instance: str | None) -> None:
+    """For each scrape: what was counted, and of backups those that are kept; of the newest rows the durations."""
+    await Statistics(store).summary(instance)
+    own = " AND instance=?" * bool(instance)
+    kept = "backup_by_instance (host=? AND instance=?)" if instance else "backup_kept (host=?)"
+    assert [step for step in plans.steps if step.startswith(("SEARCH", "SCAN"))] == [
+        f"SEARCH figure USING INDEX sqlite_autoindex_figure_1 (host=?{own})",
+        f"SEARCH backup USING INDEX {kept}",
+        f"SEARCH job USING INDEX job_ended{'_by_instance' * bool(instance)} (host=?{own})",
+        f"SEARCH backup USING INDEX backup_by_{'instance' if instance else 'host'} (host=?{own})",
+    ]
+    assert not [step for step in plans.steps if "ORDER BY" in step]
+
+
+async def test_what_is_old_is_found_from_its_old_end(database: Database, plans: Plans) -> None:
+    """Each hour, mostly to find nothing: no step reads all that there is, and nothing is sorted."""
+    history = HistoryStore(database, "here")
+    await history.instances()
+    await history.id_of_newest("demo", 50)
+    await history.old_jobs("demo", now(), below="~", due=["b"])
+    await history.old_backups("demo", now(), ["b"])
+    await history.old_messages(now())
+    await history.old_audit_events(now())
+    assert [step for step in plans.steps if not step.startswith("LIST SUBQUERY")] == [
+        "SEARCH backup USING COVERING INDEX backup_by_instance (host=?)",
+        "SEARCH job USING INDEX job_ended_by_instance (host=?)",
+        "SEARCH job USING INDEX job_ended_by_instance (host=? AND instance=?)",
+        "SEARCH job USING INDEX job_ended_by_instance (host=? AND instance=? AND id<?)",
+        "SEARCH backup USING INDEX backup_by_instance (host=? AND instance=?)",
+        "SEARCH webhook_delivery USING INDEX webhook_delivery_due (host=? AND status=?)",
+        "SCAN job_event",  # from its end, for one row
+        "SEARCH backup USING INDEX backup_by_instance (host=? AND instance=?)",
+        "SEARCH webhook_delivery USING INDEX webhook_delivery_by_host (host=? AND id<?)",
+        "SEARCH audit_event USING INDEX audit_event_by_host (host=?)",
+    ]

@@ -296,3 +296,58 @@ async def test_a_killed_process_loses_nothing_but_the_step_in_flight(
     async with asyncio.timeout(20):
         output, _ = await resumed.communicate()
     assert output.decode().splitlines() == ["second", "{'values': ['one', 'two']}"]
+
+
+async def test_no_more_jobs_are_worked_at_once_than_the_settings_say(store: JobStore) -> None:
+    """Further ones wait for their turn, the oldest first; one that is cancelled meanwhile ends without it."""
+    opened, begun = asyncio.Event(), []
+
+    async def run(journal: Journal) -> dict[str, Any]:
+        begun.append(journal.job.instance)
+        await opened.wait()
+        return {}
+
+    jobs = [await make_job(store, instance=name) for name in ("first", "second", "third", "fourth", "fifth")]
+    async with reconciling(store, run, max_jobs_at_once=2) as reconciler:
+        await eventually(lambda: len(begun) == 2)
+        await store.request_cancel(jobs[2].id)
+        reconciler.wake()
+        assert (await reconciler.wait(jobs[2].id, 10)).status == JobStatus.CANCELLED
+        assert sorted(begun) == ["first", "second"]
+        assert (await store.get(jobs[3].id)).status == JobStatus.QUEUED
+        opened.set()
+        for job in (jobs[0], jobs[1], jobs[3], jobs[4]):
+            assert (await reconciler.wait(job.id, 10)).status == JobStatus.SUCCEEDED
+    assert sorted(begun[2:]) == ["fifth", "fourth"]
+
+
+async def test_a_job_whose_turn_comes_too_late_says_so(store: JobStore) -> None:
+    """Waiting for others takes of its time too: nothing is begun that could not be ended."""
+
+    async def run(_journal: Journal) -> dict[str, Any]:
+        await asyncio.sleep(1)
+        return {}
+
+    await make_job(store, instance="first")
+    late = await make_job(store, instance="second", seconds=0.5)
+    async with reconciling(store, run, max_jobs_at_once=1) as reconciler:
+        ended = await reconciler.wait(late.id, 20)
+    assert (ended.status, (ended.error or {})["code"]) == (JobStatus.FAILED, "step-timeout")
+    assert "before it could begin" in (ended.error or {})["detail"]
+
+
+async def test_rest_that_is_asked_for_while_an_instance_is_brought_to_rest_is_not_forgotten(store: JobStore) -> None:
+    """What rest means may have changed meanwhile, as by a policy."""
+    opened, looks = asyncio.Event(), []
+
+    async def settle(instance: str) -> float:
+        looks.append(instance)
+        await opened.wait()
+        return 0
+
+    async with Reconciler(store, {}, WorkflowSettings(), settle) as reconciler:
+        reconciler.settle("demo")
+        await eventually(lambda: len(looks) == 1)
+        reconciler.settle("demo")
+        opened.set()
+        await eventually(lambda: len(looks) == 2)

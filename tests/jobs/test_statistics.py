@@ -1,4 +1,4 @@
-"""Figures computed from rows."""
+"""Figures counted when something ends, and what is made of them."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.db import Database
+from app.jobs import figures
+from app.jobs.figures import FigureStore
 from app.jobs.models import BackupRecord
 from app.jobs.repository import JobStore
-from app.jobs.rows import RowStore
 from app.jobs.states import JobStatus
 from app.jobs.statistics import Statistics
 from app.queries import now
@@ -137,7 +138,7 @@ async def test_who_scrapes_an_idle_service_costs_it_nothing(store: JobStore, mon
     await stop(store)
     statistics = Statistics(store)
     before = await statistics.prometheus()
-    monkeypatch.setattr(RowStore, "rows", None)
+    monkeypatch.setattr(FigureStore, "figures", None)
     assert await statistics.prometheus() == before
     monkeypatch.undo()
     await stop(store)
@@ -156,6 +157,15 @@ async def test_histograms_are_cumulative(store: JobStore) -> None:
     assert read[f"{name}_sum"] == 2002
 
 
+async def test_a_clock_that_is_set_back_makes_no_total_fall(store: JobStore) -> None:
+    """Prometheus would take that for a restart."""
+    await back_up(store, "b", 10, 2.0)
+    await back_up(store, "back in time", 10, -3600.0)
+    read = await samples(store)
+    name = "kecs_state_backup_duration_seconds"
+    assert (read[f"{name}_sum"], read[f"{name}_count"], read[f"{name}_bucket{{le=1.0}}"]) == (2, 2, 1)
+
+
 async def test_another_hosts_jobs_are_counted_there(store: JobStore, database: Database) -> None:
     """Services that share a history would count them once each."""
     there = JobStore(database, "there")
@@ -167,7 +177,7 @@ async def test_another_hosts_jobs_are_counted_there(store: JobStore, database: D
 
 
 async def test_the_figures_survive_a_restart(store: JobStore, database: Database, database_url: str) -> None:
-    """They come from rows and from nothing else."""
+    """They lie in the database and nowhere else."""
     await stop(store)
     before = await samples(store)
     await database.close()
@@ -176,14 +186,81 @@ async def test_the_figures_survive_a_restart(store: JobStore, database: Database
     await reopened.close()
 
 
+def accepted(store: JobStore, name: str, status: str = "accepted") -> BackupRecord:
+    """A backup that was only looked at."""
+    return BackupRecord(
+        host=store.host, instance="demo", name=name, instance_id="i", scope="full", status=status, created_at=now(),
+        seconds=3.0, proof={"verdict": "accepted"},
+    )  # fmt: skip
+
+
 async def test_an_accepted_backup_is_none_that_was_proven(store: JobStore) -> None:
     """Still so when it is deleted: its proof says what it was."""
     for name, status in (("one", "accepted"), ("two", "deleted")):
-        record = BackupRecord(
-            host=store.host, instance="demo", name=name, instance_id="i", scope="full", status=status, created_at=now(),
-            proof={"verdict": "accepted"},
-        )  # fmt: skip
-        await store.backups.save(record)
+        await store.backups.save(accepted(store, name, status))
     found = await samples(store)
     assert found["kecs_state_backup_total{result=accepted}"] == 2
     assert found["kecs_state_backup_total{result=proven}"] == 0
+
+
+async def test_a_job_that_ends_twice_is_counted_once(store: JobStore) -> None:
+    """As when a process writes the end, is killed before it hears of it, and the next one tries again."""
+    job = await make_job(store)
+    await store.begin_attempt(job.id)
+    for status in (JobStatus.FAILED, JobStatus.SUCCEEDED, JobStatus.FAILED):
+        await store.finish(job.id, status, error={"code": "proof-failed"})
+    summary = await Statistics(store).summary()
+    assert (summary.jobs, summary.backups["failed"]) == ({"stop": {"failed": 1}}, 1)
+    assert summary.stop_seconds.count == 0
+
+
+async def test_an_end_that_is_not_written_is_not_counted(database: Database) -> None:
+    """Both are one transaction; the job is taken up again and counted when it has ended."""
+    troubles = [RuntimeError("the disk is full")]
+
+    def tell(_session: Any, event: str, *_rest: Any) -> None:
+        if troubles and event == "job.succeeded":
+            raise troubles.pop()
+
+    store = JobStore(database, "here", tell)
+    job = await make_job(store)
+    with pytest.raises(RuntimeError):
+        await store.finish(job.id, JobStatus.SUCCEEDED, result={})
+    assert (await Statistics(store).summary()).jobs == {}
+    await store.finish(job.id, JobStatus.SUCCEEDED, result={})
+    assert (await Statistics(store).summary()).jobs == {"stop": {"succeeded": 1}}
+
+
+async def test_a_backup_is_counted_when_it_becomes_something_and_only_then(store: JobStore) -> None:
+    """A step that runs again saves it again; damage found later does not make it one that never was proven."""
+    record = accepted(store, "b")
+    for _ in range(2):
+        await store.backups.save(record.model_copy())
+    for status in ("proven", "proven", "unproven"):
+        await store.backups.save(record.model_copy(update={"status": status, "proven_at": now()}))
+    await store.backups.mark_deleted("demo", "b")
+    found = await samples(store)
+    assert found["kecs_state_backup_total{result=accepted}"] == found["kecs_state_backup_total{result=proven}"] == 1
+    assert found["kecs_state_backup_duration_seconds_count"] == 1
+
+
+async def test_the_last_proof_is_known_though_its_backup_is_gone(store: JobStore) -> None:
+    """Backups of a lost database may come back in any order."""
+    for name, seconds in (("old", -100), ("new", 0), ("older", -200)):
+        await back_up(store, name, 10, seconds)
+    (newest,) = [record.proven_at for record in await store.backups.list("demo") if record.name == "new"]
+    await store.backups.mark_deleted("demo", "new")
+    assert (await Statistics(store).summary()).last_proven_at == newest
+
+
+async def test_durations_are_of_the_newest(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two here, of jobs and of backups; how many there were is of all."""
+    monkeypatch.setattr(figures, "NEWEST", 2)
+    for seconds in (900.0, 2.0, 3.0):
+        await ended(store, "restore", {"restored": {"backup": "b", "seconds": seconds}})
+    for name, seconds in (("first", 1.0), ("second", 2.0), ("third", 3.0)):
+        await back_up(store, name, 10, seconds)
+    for instance in (None, "demo"):
+        summary = await Statistics(store).summary(instance)
+        for durations in (summary.restore_seconds, summary.backup_seconds):
+            assert (durations.count, durations.median, durations.longest) == (3, 3.0, 3.0)
