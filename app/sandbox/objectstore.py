@@ -10,13 +10,13 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 from app.sandbox.faults import Rules, read_faults
+from app.sandbox.ports import free_port
 
 SIGNING_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 #: Without a limit it keeps 350 MB after a burst of small objects; below 300 MiB it collects garbage without end
@@ -35,7 +35,7 @@ def main() -> int:
     private = Path(os.environ["TMPDIR"]) / f"objectstore-{secrets.token_hex(4)}"
     private.mkdir(mode=0o700, parents=True)
     rules = _rules()
-    port = ports["9000"] if rules is None else _free_port()
+    port = ports["9000"] if rules is None else free_port()
     write_configuration(private, os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"])
     print("This is SeaweedFS in the kecs-state sandbox, not MinIO.", flush=True)  # noqa: T201 - the container's log
     environment = os.environ | {"GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(private)}
@@ -81,7 +81,7 @@ def write_configuration(private: Path, access_key: str, secret_key: str) -> None
 
 def arguments(data: Path, s3_port: int) -> list[str]:
     """The hardened command line; every port on loopback."""
-    master, volume, filer = (_base_port() for _ in range(3))
+    master, volume, filer = (free_port(GRPC_OFFSET) for _ in range(3))
     return [
         str(Path(sys.executable).parent / "weed"),
         "-logtostderr=true",
@@ -90,7 +90,7 @@ def arguments(data: Path, s3_port: int) -> list[str]:
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         f"-s3.port={s3_port}",
-        f"-s3.port.grpc={_free_port()}",
+        f"-s3.port.grpc={free_port()}",
         "-s3.config=identities.json",
         "-s3.autoCreateBucket=false",
         "-s3.iam=false",
@@ -102,27 +102,6 @@ def arguments(data: Path, s3_port: int) -> list[str]:
         f"-volume.port={volume}",
         f"-filer.port={filer}",
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _base_port() -> int:
-    """A free port whose gRPC sibling is free too."""
-    while True:
-        port = _free_port()
-        if port + GRPC_OFFSET > 65_535:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port + GRPC_OFFSET))
-            except OSError:
-                continue
-            return port
 
 
 def _die_with_parent() -> None:

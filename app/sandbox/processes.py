@@ -37,6 +37,19 @@ class ProcessRef:
         if self.alive():
             signal_group(self.pid, number)
 
+    def take_exit_status(self) -> bool:
+        """If it was our own child, do not leave it a zombie; whoever has its id now is let be.
+
+        False while there is no status yet: a process counts as dead when its first thread is, but it has ended only
+        with its last one.
+        """
+        try:
+            if psutil.Process(self.pid).create_time() == self.created:
+                return os.waitpid(self.pid, os.WNOHANG) != (0, 0)
+        except (psutil.NoSuchProcess, ChildProcessError):
+            pass
+        return True
+
 
 def signal_group(leader: int, number: signal.Signals) -> None:
     """Signal a process group; one that is gone is success."""
@@ -71,19 +84,12 @@ def running_for(directory: Path) -> list[ProcessRef]:
 
 
 async def end(process: ProcessRef, number: signal.Signals, seconds: float) -> None:
-    """Signal a process's group and wait until it is gone; SIGKILL when it takes too long."""
+    """Signal a process's group and wait until it is gone, zombie included; SIGKILL when it takes too long."""
     process.signal_group(number)
     until = time.monotonic() + seconds
     while process.alive():
-        _reap(process.pid)
         if time.monotonic() > until:
             process.signal_group(signal.SIGKILL)
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _reap(pid: int) -> None:
-    """If it is our own child, take its exit status, so that it does not stay a zombie."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    while not process.take_exit_status() and time.monotonic() < until + seconds:
+        await asyncio.sleep(POLL_SECONDS)

@@ -25,6 +25,7 @@ from app.sandbox.kubeapi.server import ApiServer
 from app.sandbox.kubeapi.store import Change, Store
 from app.sandbox.kubeapi.watching import Watches
 from app.sandbox.kubeapi.writing import Writer
+from app.sandbox.ports import free_port
 
 _SHUTDOWN_SECONDS = 0.3
 
@@ -34,8 +35,8 @@ async def serve(directory: Path, port: int, history: int) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca, certificate, key = ensure_certificates(directory / "pki")
     token = _token(directory / "pki" / "admin.token")
-    listener = _listen(port or _recorded_port(directory))
-    port = listener.getsockname()[1]
+    port = port or _recorded_port(directory) or free_port()
+    listener = _listen(port)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     store = Store(directory / "store.db", history)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from app.sandbox.apiclient import ApiError
 from app.sandbox.kubelet.images import command_of
 from app.sandbox.kubelet.state import CONFIG_MAPS, SECRETS, ClusterState
 from app.sandbox.objects import Object, name_of, namespace_of
+from app.sandbox.ports import free_port
 
 KILL_SECONDS = 5.0
 KUBELET_PODS = "/var/lib/kubelet/pods"
@@ -77,7 +77,7 @@ async def start_container(state: ClusterState, paths: NodePaths, pod: Object, co
     if command is None:
         raise ValueError(f"no program stands behind {container['image']}")
     mounts = await mount_volumes(state, paths, pod, container)
-    ports = {int(port["containerPort"]): _free_port() for port in container.get("ports") or []}
+    ports = {int(port["containerPort"]): free_port() for port in container.get("ports") or []}
     environment = os.environ | await _environment(state, pod, container)
     environment |= {
         "KECS_SANDBOX_KUBECONFIG": str(paths.directory / "kubeconfig"),
@@ -174,10 +174,3 @@ async def _values(state: ClusterState, resource: object, name: str, namespace: s
 
 class MissingConfiguration(Exception):
     """A Secret or ConfigMap a container needs is not there: ``CreateContainerConfigError``."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

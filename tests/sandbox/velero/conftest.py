@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 from app.sandbox.apiclient import ApiError, KubernetesApi, ResourceType
 from app.sandbox.objects import Object, phase_of
 from app.sandbox.objectstore import MEMORY_LIMIT
+from app.sandbox.ports import free_port
 from app.sandbox.velero import kinds
 from app.sandbox.velero.bucket import Bucket, Buckets, Endpoints, Keys
 
@@ -37,13 +37,6 @@ CLUSTER_ROLES = ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", 
 KEYS = Keys("sandbox", "sandbox-secret")
 TERMINAL = {"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
 _numbers = count(1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:
