@@ -62,6 +62,38 @@ def test_every_operation_is_documented_and_filed(document: dict[str, Any]) -> No
         assert len(operation["tags"]) == 1
 
 
+def test_every_link_leads_on(document: dict[str, Any]) -> None:
+    """To an operation, with every parameter of its path from a place that answers of that schema have."""
+    by_id = {operation["operationId"]: operation for operation in operations(document)}
+    links = document["components"]["links"]
+    assert len(links) > 50
+    for name, link in links.items():
+        wanted = {p["name"] for p in by_id[link["operationId"]]["parameters"] if p["in"] == "path"}
+        assert link["parameters"].keys() == wanted, name
+        for expression in link["parameters"].values():
+            assert has_place(document, name.partition(".")[0], expression), (name, expression)
+
+
+def has_place(document: dict[str, Any], schema: str, expression: str) -> bool:
+    """Whether answers of the schema may have something where the expression points."""
+    found: dict[str, Any] = {"$ref": f"#/components/schemas/{schema}"}
+    for part in expression.removeprefix("$response.body#/").split("/"):
+        if "$ref" in found:
+            found = document["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+        found = found.get("items", {}) if part == "0" else found.get("properties", {}).get(part, {})
+    return bool(found)
+
+
+def test_every_answer_of_a_linked_form_has_its_links(document: dict[str, Any]) -> None:
+    """Whichever operation gives it."""
+    linked = {name.partition(".")[0] for name in document["components"]["links"]}
+    answers = [answer for operation in operations(document) for answer in operation["responses"].values()]
+    schemas = [answer.get("content", {}).get("application/json", {}).get("schema", {}) for answer in answers]
+    forms = [schema.get("$ref", "").rpartition("/")[2] for schema in schemas]
+    assert [form in linked for form in forms] == ["links" in answer for answer in answers]
+    assert linked <= set(forms)
+
+
 #: Answers without JSON, and a service that is not ready, which no recording should be.
 WITHOUT_EXAMPLE = {"get_metrics", "get_backup_logs", "delete_webhook"}
 

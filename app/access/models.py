@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.columns import large_column, time_column
@@ -26,6 +27,7 @@ class AuditEvent(SQLModel, table=True):
     """A request that changes something, and how it was answered."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (Index("audit_event_by_host", "host", "id"),)
 
     id: int | None = Field(default=None, sa_column=large_column(primary_key=True))
     at: datetime = Field(sa_column=time_column(nullable=False))

@@ -25,7 +25,7 @@ from app.api import (
 )
 from app.api.access import AccessControl
 from app.api.dependencies import Services
-from app.api.errors import CrossSiteRefused, HostNotAllowed
+from app.api.errors import CrossSiteRefused, HostNotAllowed, RequestTooSlow, TooManyConnections
 from app.api.guards import InternalErrors, LocalCallersOnly, SecurityHeaders, SmallJsonBodies
 from app.api.revalidation import Revalidation
 from app.errors import ServiceError
@@ -49,11 +49,14 @@ TAGS = [
     {"name": "backups", "description": "Backups of an instance, with their proofs."},
     {"name": "jobs", "description": "Accepted operations."},
     {"name": "webhooks", "description": "Receivers of signed messages about jobs, and what was sent to them."},
-    {"name": "statistics", "description": "Counts, durations and sizes, computed from the recorded jobs."},
+    {"name": "statistics", "description": "Counts, durations and sizes of jobs and backups."},
     {"name": "service", "description": "The service about itself."},
 ]
-#: What the guards and the last resort can answer on every route.
-_EVERYWHERE = (TokenRequired, TokenInvalid, ScopeTooSmall, CrossSiteRefused, HostNotAllowed, ServiceError)
+#: What connections, the guards and the last resort can answer on every route.
+_EVERYWHERE = (
+    RequestTooSlow, TooManyConnections, TokenRequired, TokenInvalid, ScopeTooSmall, CrossSiteRefused, HostNotAllowed,
+    ServiceError,
+)  # fmt: skip
 
 
 def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAPI:
@@ -89,7 +92,8 @@ def build_app(settings: Settings, services_lifespan: ServicesLifespan) -> FastAP
             Middleware(Revalidation),
         ],
     )
-    for module in (instances, policies, backups, jobs, webhooks, statistics, audit, service_info):
+    # Each request is matched against one after the other: first what is asked most.
+    for module in (jobs, instances, policies, backups, webhooks, statistics, audit, service_info):
         app.include_router(module.router)
     app.include_router(dashboard.router)
     dashboard.serve_files(app)

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request, Response
 
 from app.api.replay import KeysInFlight, check_replay, request_key
 from app.api.schemas import JobView
+from app.concurrency import Shared
 from app.errors import NotSupported
 from app.jobs.models import Job
 from app.jobs.repository import RequestKey
@@ -17,6 +18,7 @@ from app.jobs.states import ENDED
 if TYPE_CHECKING:
     from app.access.audit import AuditStore
     from app.access.tokens import TokenStore
+    from app.api.readiness import Readiness
     from app.db import Database
     from app.jobs.claim import Claim
     from app.jobs.reconciler import Reconciler
@@ -47,10 +49,12 @@ class Services:
     audit: "AuditStore"
     webhooks: "WebhookStore"
     keys_in_flight: KeysInFlight = field(default_factory=KeysInFlight)
+    #: It runs the power driver's programs, so those who ask at the same time are answered by one look.
+    readiness: "Shared[Readiness]" = field(default_factory=Shared)
 
 
-def running_services(request: Request) -> Services:
-    """The services of the application that answers this request."""
+async def running_services(request: Request) -> Services:
+    """The services of the application that answers; a coroutine, or each request would wait for a thread."""
     services: Services = request.app.state.services
     return services
 
@@ -92,7 +96,7 @@ class AcceptedAnswer:
             return await submit(self.services.operations.under(self.key))
 
 
-def accepted_answer(
+async def accepted_answer(
     services: Running,
     response: Response,
     key: Annotated[RequestKey | None, Depends(request_key)],

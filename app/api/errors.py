@@ -1,6 +1,6 @@
 """Errors of the HTTP surface itself; everything else a route answers with is an error of the layers below."""
 
-from app.errors import ServiceError
+from app.errors import ServiceError, TemporaryError
 
 
 class HostNotAllowed(ServiceError):
@@ -29,6 +29,14 @@ class MalformedBody(ServiceError):
 
 class BodyTooLarge(ServiceError):
     code, status, title = "body-too-large", 413, "The body is too large"
+
+
+class RequestTooSlow(ServiceError):
+    code, status, title = "request-too-slow", 408, "The request did not arrive in time"
+
+
+class TooManyConnections(TemporaryError):
+    code, status, title = "too-many-connections", 503, "Too many connections"
 
 
 class UnsupportedMediaType(ServiceError):

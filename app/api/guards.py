@@ -10,7 +10,7 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.tokens import TokenStore
@@ -39,13 +39,13 @@ _DASHBOARD = (
 )
 _POLICIES = {"/": _DASHBOARD, "/docs": _SWAGGER}
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
     # Kept by the caller alone, and asked about each time: ETags then spare the body.
-    "Cache-Control": "private, no-cache",
+    b"cache-control": b"private, no-cache",
 }
 
 logger = logging.getLogger(__name__)
@@ -84,9 +84,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                headers["Content-Security-Policy"] = _POLICIES.get(scope["path"], _NO_CONTENT)
+                own = [header for header in message["headers"] if header[0] not in _HEADERS]
+                policy = (b"content-security-policy", _POLICIES.get(scope["path"], _NO_CONTENT).encode())
+                message["headers"] = [*own, *_HEADERS.items(), policy]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -112,7 +112,8 @@ async def list_events(
 ) -> Response | list[EventView]:
     """What happened to all jobs, oldest first, at most a thousand events at a time.
 
-    With `Accept: text/event-stream` a live stream (SSE) of what happens from now on, or after the cursor.
+    With `Accept: text/event-stream` a live stream (SSE) of what happens from now on, or after the cursor. Old jobs are
+    removed with all of their events: after a cursor from before, it goes on with the oldest event that is kept.
     """
     cursor = await live.read_cursor(services.store, after, last_event_id)
     if live.wants_stream(accept):

@@ -30,9 +30,12 @@ class Readiness(BaseModel):
     checks: list[ReadinessCheck]
 
 
-async def look_at(services: Services) -> Readiness:
-    """Every check, at the same time."""
+async def readiness_of(services: Services) -> Readiness:
+    """Every check, at the same time; once for all who ask meanwhile."""
+    return await services.readiness.result_of(lambda: _look_at(services))
 
+
+async def _look_at(services: Services) -> Readiness:
     async def ask_power_driver() -> None:
         await services.operations.list_instances()
 

@@ -1,7 +1,8 @@
 """Requests that may be sent twice: ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header-07).
 
-The key is a column of the job, unique on its host, so the job and its key are accepted in one transaction and a key
-never expires before its job. Only what was accepted is replayed: a refused request may be sent again with its key.
+The key is a column of the job, unique on its host, so the job and its key are accepted in one transaction, and a key
+expires with its job (``history.keep_days``). Only what was accepted is replayed: a refused request may be sent again
+with its key.
 """
 
 import re
@@ -25,7 +26,7 @@ KeyHeader = Annotated[
     Header(
         alias="Idempotency-Key",
         description="Names this request, for example by a UUID: sent again with the same body, it is answered with the "
-        "job that the first one made.",
+        "job that the first one made, for as long as that job is kept.",
         examples=["01990b6e-5f8e-7cc1-b1a4-3f1f7a2b9d10"],
     ),
 ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.dependencies import Running
 from app.api.problems import declared
-from app.api.readiness import Readiness, look_at
+from app.api.readiness import Readiness, readiness_of
 from app.errors import ClusterCommandError, ClusterStateUnknown, InstanceNotFound, InvalidInstanceName
 from app.velero.images import images
 from app.workflows.requests import InstanceDiagnosis
@@ -65,7 +65,7 @@ async def get_liveness() -> Alive:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready; the checks say why"}})
 async def get_readiness(services: Running, response: Response) -> Readiness:
     """Whether operations can be accepted, check by check."""
-    readiness = await look_at(services)
+    readiness = await readiness_of(services)
     if not readiness.ready:
         response.status_code = 503
     return readiness
@@ -84,7 +84,7 @@ async def get_diagnosis(
     services: Running, instance: Annotated[str | None, Query(description="Only this instance.")] = None
 ) -> Diagnosis:
     """What may go wrong on this machine and with each instance, with remedies. Changes nothing, wakes nothing."""
-    readiness = await look_at(services)
+    readiness = await readiness_of(services)
     driver = next(check for check in readiness.checks if check.name == "power-driver")
     instances = await services.operations.diagnose(instance) if driver.ok else []
     return Diagnosis(service=readiness, instances=instances)

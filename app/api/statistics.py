@@ -1,4 +1,4 @@
-"""Counts, durations and sizes, computed from the recorded jobs; and what the process itself needs."""
+"""Counts, durations and sizes of jobs and backups; and what the process itself needs."""
 
 import asyncio
 

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 import uvicorn
 
+from app.api.connections import bounded_protocol
 from app.cli.errors import CommandError, Exit
 from app.errors import ServiceError
 from app.jobs.claim import Claim
@@ -28,6 +29,9 @@ GRACE_SECONDS = 2
 #: Longer than clients keep idle connections (httpx 5 s, Go's net/http 90 s): whoever closes first must be the client,
 #: or a POST sent at that moment is lost and, not being idempotent, not sent again.
 KEEP_ALIVE_SECONDS = 120
+#: Connections that wait to be accepted. All of them are, in one turn of the loop, before any can be made to give way:
+#: together with those that are open they must not take all descriptors (256 on macOS).
+BACKLOG = 64
 #: How each driver is announced.
 _WORLDS = {
     "k3d": "k3d",
@@ -54,13 +58,15 @@ async def _serve(settings: Settings) -> None:
     check_tls(settings.server)
     if settings.server.port == 0:
         # Bound first, so that everything that names the service's URL knows it.
-        listener = _bind(settings)
+        listener = bind(settings.server)
         settings.server.port = listener.getsockname()[1]
     else:
         listener = None
     app = create_app(settings)
     config = uvicorn.Config(
         app,
+        http=bounded_protocol(settings.server),
+        backlog=BACKLOG,
         lifespan="off",  # entered here, so that a failure to begin comes out as what it is
         log_config=None,
         log_level="warning",
@@ -72,7 +78,7 @@ async def _serve(settings: Settings) -> None:
         ssl_keyfile=settings.server.tls_key,
     )
     async with app.router.lifespan_context(app):
-        listener = listener or _bind(settings)
+        listener = listener or bind(settings.server)
         claim: Claim = app.state.services.claim
         server = _Server(config, settings)
         watching = asyncio.create_task(_end_when_lost(claim, server), name="watch the host's claim")
@@ -116,9 +122,17 @@ async def _end_what_is_left() -> None:
         os._exit(Exit.FAILED)
 
 
-def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
-    return socket.create_server((settings.server.host, settings.server.port), family=family, backlog=128)
+def bind(server: ServerSettings) -> socket.socket:
+    """The socket that callers connect to; raises OSError.
+
+    Each connection sends at once (TCP_NODELAY, which it has from this socket): an answer goes out as its head and then
+    its body, and the body would wait for the caller's acknowledgement of the head, which takes 40 ms. asyncio sees to
+    that by itself only for sockets of its own making.
+    """
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    listener = socket.create_server((server.host, server.port), family=family, backlog=BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class _Server(uvicorn.Server):

@@ -30,7 +30,10 @@ class Delivery(SQLModel, table=True):
     """One message to one receiver, written in the transaction of what it tells of."""
 
     __tablename__ = "webhook_delivery"
-    __table_args__ = (Index("webhook_delivery_due", "host", "status", "next_attempt_at"),)
+    __table_args__ = (
+        Index("webhook_delivery_due", "host", "status", "next_attempt_at"),
+        Index("webhook_delivery_by_host", "host", "id"),
+    )
 
     id: str = Field(primary_key=True, description="UUIDv7 with the prefix msg_; the same in every attempt.")
     host: str

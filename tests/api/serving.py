@@ -1,7 +1,6 @@
 """The API on a real loopback port, over a real database and reconciler, with jobs a test can hold and release."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,9 @@ from fastapi import FastAPI
 from app.access.audit import AuditStore
 from app.access.tokens import TokenStore
 from app.api.application import build_app
+from app.api.connections import bounded_protocol
 from app.api.dependencies import Services
+from app.cli.serving import bind
 from app.db import Database
 from app.errors import ClusterCommandError, ClusterStateUnknown, ProofFailed
 from app.jobs.claim import Claim
@@ -145,6 +146,12 @@ class ServedApi:
     gate: Gate
     clusters: FixedClusters
     app: FastAPI
+    server: uvicorn.Server
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
 
     async def ended(self, job_id: str) -> dict[str, Any]:
         """The job once it has ended."""
@@ -157,21 +164,22 @@ class ServedApi:
 @asynccontextmanager
 async def served_api(directory: Path, server: ServerSettings | None = None) -> AsyncIterator[ServedApi]:
     """The application on a port of its own until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = bind(ServerSettings(port=0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     gate, clusters = Gate(), FixedClusters()
     server_settings = server or ServerSettings(allowed_hosts=["kecs.test"], max_wait_seconds=20)
     settings = Settings(home=directory, server=server_settings)
     app = build_app(settings, lambda _app: _services(settings, gate, clusters))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    protocol = bounded_protocol(settings.server)
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     async with app.router.lifespan_context(app), httpx.AsyncClient(base_url=url, timeout=30) as client:
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        uvicorn_server = uvicorn.Server(config)
+        serving = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
         try:
-            yield ServedApi(url, client, gate, clusters, app)
+            yield ServedApi(url, client, gate, clusters, app, uvicorn_server)
         finally:
             gate.opened.set()
-            server.should_exit = True
+            uvicorn_server.should_exit = True
             await serving
 
 

@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from app.api import live
+from app.history.store import HistoryStore
 from tests.api.serving import ServedApi
 from tests.api.test_problems import problem_of
 
+STOPS = ("/instances/demo/stop", "/instances/many0/stop")
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -119,6 +121,21 @@ async def test_bad_cursors_are_refused(api: ServedApi, cursor: str) -> None:
     for path in (f"/jobs/{job['id']}/events", "/events"):
         headers = [(b"Accept", b"text/event-stream"), (b"Last-Event-ID", cursor.encode("latin-1"))]
         problem_of(await api.client.get(path, headers=headers), 422, "invalid-cursor")
+
+
+async def test_a_cursor_from_before_the_oldest_event_goes_on_with_that(api: ServedApi) -> None:
+    """Old jobs go whole, so who comes back after months misses jobs, and never a part of one."""
+    old, newer = [(await api.client.post(path, headers={"Prefer": "wait=20"})).json() for path in STOPS]
+    last_seen = str((await api.client.get("/events")).json()[0]["id"])
+    services = api.app.state.services
+    await HistoryStore(services.database, services.store.host).remove_jobs([old["id"]])
+    kept = (await api.client.get(f"/jobs/{newer['id']}/events")).json()
+    assert (await api.client.get("/events", params={"after": last_seen})).json() == kept
+    headers = STREAM | {"Last-Event-ID": last_seen}
+    async with asyncio.timeout(20), api.client.stream("GET", "/events", headers=headers) as response:
+        heard = messages(response)
+        assert [(await anext(heard))[1] for _ in kept] == kept
+    problem_of(await api.client.get(f"/jobs/{old['id']}/events", headers=headers), 404, "job-not-found")
 
 
 async def test_following_nothing_is_not_found(client: httpx.AsyncClient) -> None:

@@ -1,8 +1,11 @@
 """ETags: who has an answer already is not sent it again."""
 
+from hashlib import sha256
+
 import httpx
 import pytest
 
+from app.api.revalidation import tag_of
 from tests.api.serving import ServedApi
 
 
@@ -34,3 +37,11 @@ async def test_problems_and_other_media_have_no_tag(client: httpx.AsyncClient) -
     """Only a whole JSON answer is named by its content."""
     for path in ("/jobs/nothing", "/metrics", "/docs"):
         assert "etag" not in (await client.get(path)).headers
+
+
+def test_a_tag_tells_of_every_byte_of_a_long_answer() -> None:
+    """Hashed in pieces, as whole."""
+    body = bytes(range(256)) * 40
+
+    assert tag_of(body) == f'"{sha256(body).hexdigest()[:32]}"'
+    assert len({tag_of(body[:at] + b"!" + body[at + 1 :]) for at in (0, 2046, 2047, 4094, len(body) - 1)}) == 5

@@ -1,10 +1,12 @@
 """The service about itself."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.ports import ClusterStatus
 from tests.api.serving import ServedApi
 from tests.metrics import metric_values
 
@@ -26,6 +28,25 @@ async def test_a_service_that_is_not_ready_says_why(api: ServedApi) -> None:
     failed = {check["name"]: check["detail"] for check in response.json()["checks"] if not check["ok"]}
     assert (response.status_code, failed["power-driver"]) == (503, "the container engine does not answer")
     assert (await api.client.get("/livez")).status_code == 200
+
+
+async def test_many_who_ask_at_once_are_answered_by_one_look(api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look runs the power driver's programs: a burst of them would keep the driver from answering in time."""
+    looks = 0
+
+    async def slowly() -> dict[str, ClusterStatus]:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.5)
+        return {}
+
+    monkeypatch.setattr(api.clusters, "list", slowly)
+    answers = await asyncio.gather(*(api.client.get("/readyz") for _ in range(40)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert looks < 20
+    before = looks
+    await api.client.get("/readyz")
+    assert looks == before + 1, "a later one looks anew"
 
 
 async def test_the_version_names_what_is_installed_in_clusters(client: httpx.AsyncClient) -> None:
