@@ -40,7 +40,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
         handler.setFormatter(_JsonFormatter())
     else:
         handler.setFormatter(_TextFormatter("%(asctime)s %(levelname)-7s %(context)s%(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     # botocore says at DEBUG what it signs: secrets among it.
     for library in ("alembic", "botocore", "aiobotocore", "kubernetes_asyncio", "httpx"):
         logging.getLogger(library).setLevel(logging.WARNING)

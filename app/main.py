@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 
 from fastapi import FastAPI
@@ -14,6 +15,8 @@ from app.api.application import build_app
 from app.api.dependencies import Services
 from app.api.guards import check_binding
 from app.db import Database
+from app.history.retention import Retention
+from app.history.store import HistoryStore
 from app.host.host_id import host_id
 from app.host.service_lock import ServiceLock
 from app.host.webhook_secret import webhook_secret
@@ -21,6 +24,7 @@ from app.jobs.claim import Claim
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
+from app.memory import give_back_freed, keep_freed_together, keep_what_is_loaded
 from app.ports import Clusters
 from app.scratch import remove_left_behind
 from app.settings import Settings
@@ -32,7 +36,7 @@ from app.webhooks.queue import DeliveryQueue
 from app.webhooks.sending import Sender
 from app.webhooks.store import WebhookStore
 from app.workflows.idle import settle
-from app.workflows.records import recall_all
+from app.workflows.records import look_on_host, recall_all
 from app.workflows.runners import runners
 from app.workflows.service import Operations
 from app.workflows.world import World
@@ -52,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services:
+    keep_freed_together()
     clusters = power_driver(settings)
     opened.enter_context(ServiceLock(settings.instances_directory, url=settings.server.url))
     if removed := await asyncio.to_thread(remove_left_behind):
@@ -62,12 +67,14 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     await check_binding(settings.server, tokens)
     host = host_id(settings.state_directory)
     claim = await opened.enter_async_context(Claim(database, host))
-    store = JobStore(database, host, Outbox(host))
+    store = JobStore(database, host, Outbox(host), settings.history)
     world = World(settings, clusters, store)
     await recall_all(world)
 
-    async def on_idle(instance: str) -> None:
-        await settle(world, instance)
+    async def on_idle(instance: str) -> float:
+        again_seconds = await settle(world, instance)
+        await asyncio.to_thread(give_back_freed)
+        return again_seconds
 
     await opened.enter_async_context(world.forwards)
     opened.callback(asyncio.create_task(_load_libraries(), name="load libraries").cancel)
@@ -77,6 +84,8 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     # Entered before the jobs, so that it ends after them and their last words may still go out.
     await opened.enter_async_context(Deliverer(queue, Sender(addresses, settings.webhooks.timeout_seconds)))
     await opened.enter_async_context(reconciler)
+    history = HistoryStore(database, host)
+    await opened.enter_async_context(Retention(history, settings.history, partial(look_on_host, world)))
     return Services(
         settings=settings,
         database=database,
@@ -95,6 +104,7 @@ async def _load_libraries() -> None:
     """What the first job will need, loaded aside: being ready does not wait for it, and no job blocks the loop."""
     await asyncio.to_thread(import_module, "app.kubernetes.transport")
     await asyncio.to_thread(s3.load_library)
+    keep_what_is_loaded()
 
 
 def power_driver(settings: Settings) -> Clusters:

@@ -42,7 +42,7 @@ def test_ordinary_messages_are_left_alone() -> None:
 
 def test_json_lines_carry_the_jobs_context(capsys: pytest.CaptureFixture[str]) -> None:
     """So that one job's lines can be picked out."""
-    configure("info", "json")
+    configure("INFO", "json")
     with bound(job_id="j1", instance="demo"), bound(step="create-backup"):
         logging.getLogger("app.test").info("made %s", "it", extra={"action": "made"})
     line = json.loads(capsys.readouterr().err)
@@ -57,7 +57,7 @@ def test_json_lines_carry_the_jobs_context(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_traceback_is_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:
     """An exception may carry what a message would not."""
-    configure("info", "text")
+    configure("INFO", "text")
     try:
         int("token=hunter2")
     except ValueError:

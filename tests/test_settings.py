@@ -52,3 +52,31 @@ def test_the_driver_command_needs_its_commands(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("KECS_STATE_DRIVER", "command")
     with pytest.raises(ValidationError, match="six commands"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        # The backup just proven would be the first to go.
+        ("WORKFLOW__KEEP_LAST", "0"),
+        ("WORKFLOW__MAX_BACKUP_TRIES", "0"),
+        ("WORKFLOW__PROOF_MAX_AGE_SECONDS", "0"),
+        ("WORKFLOW__JOB_TIMEOUT_SECONDS", "-1"),
+        ("WORKFLOW__POWER_TIMEOUT_SECONDS", "inf"),
+        ("WORKFLOW__BACKUP_TIMEOUT_SECONDS", "nan"),
+        ("STACK__MIN_FREE_BYTES", "-1"),
+        ("SERVER__PORT", "70000"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_value_that_would_be_no_rule_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """At the beginning and by name, instead of by a job that goes wrong later."""
+    monkeypatch.setenv(f"KECS_STATE_{variable}", value)
+    with pytest.raises(ValidationError, match=variable.lower().replace("__", r"\.")):
+        Settings()
+
+
+def test_levels_of_the_log_are_words_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As people write them."""
+    monkeypatch.setenv("KECS_STATE_LOG_LEVEL", "debug")
+    assert Settings().log_level == "DEBUG"
