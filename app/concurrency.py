@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -47,6 +47,19 @@ async def set_within(event: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             return await event.wait()
     return False
+
+
+class Shared(Generic[T]):
+    """Work that many ask for in the same moment and that is done once for all of them; it must have a deadline."""
+
+    def __init__(self) -> None:
+        self._working: asyncio.Future[T] | None = None
+
+    async def result_of(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of the work that is being done, or else of ``work``; who gives up waiting ends nothing."""
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(work(), name="shared work")
+        return await asyncio.shield(self._working)
 
 
 class WorkStopped(Exception):

@@ -3,9 +3,15 @@
 import { between, readable } from "./words.js";
 
 const BACKING_UP = [
-  ["Check", ["choose-for-stop", "record-identity", "identify-cluster", "prepare-scope"]],
-  ["List and wake", ["take-inventory", "wake-stack", "start-node-agent", "maintain-repositories"]],
-  ["Back up", ["choose-backup-name", "create-backup", "wait-for-backup"]],
+  ["Check", ["choose-for-stop", "record-identity", "identify-cluster", "require-storage"]],
+  [
+    "Look and wake",
+    [
+      "prepare-scope", "take-inventory", "wake-stack", "choose-backup-name", "start-node-agent",
+      "maintain-repositories",
+    ],
+  ],
+  ["Back up", ["create-backup", "wait-for-backup"]],
   ["Prove", ["prove-backup", "prune-backups"]],
 ];
 const BRINGING_BACK = [

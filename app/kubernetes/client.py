@@ -95,6 +95,15 @@ class KubeClient:
         except KubernetesNotFound:
             return None
 
+    async def find_all(
+        self, resource: Resource, namespace: str | None = None, *, metadata_only: bool = False
+    ) -> builtins.list[Object]:
+        """Every object of a type; none when the type is not there (any more)."""
+        try:
+            return (await self.list(resource, namespace, metadata_only=metadata_only)).items
+        except KubernetesNotFound:
+            return []
+
     async def list(
         self,
         resource: Resource,

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
 from app.kubernetes.comparing import FieldDifference, Object, differences, normalise
-from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import Resource
 from app.proof.archive import Archive, load_objects, read_archive
 from app.proof.models import ObjectKey
@@ -85,21 +84,19 @@ def _compare(path: Path, keys: set[ObjectKey], live: dict[ObjectKey, Object], ou
 
 async def _live(kube: KubeClient, types: set[str], *, metadata_only: bool = False) -> dict[ObjectKey, Object]:
     served = {resource.group_resource: resource for resource in (await kube.discover()).resources}
+    wanted = [served[name] for name in sorted(types & served.keys())]
+    lists = await side_by_side(*(kube.find_all(resource, metadata_only=metadata_only) for resource in wanted))
+    return await asyncio.to_thread(_by_key, zip(wanted, lists, strict=True))
 
-    async def listed(resource: Resource) -> dict[ObjectKey, Object]:
-        try:
-            items = (await kube.list(resource, metadata_only=metadata_only)).items
-        except KubernetesNotFound:
-            return {}
-        # Lists leave out what every item of them has in common.
-        return {
-            ObjectKey(
-                resource=resource.group_resource,
-                namespace=item["metadata"].get("namespace", ""),
-                name=item["metadata"]["name"],
-            ): {**item, "kind": resource.kind, "apiVersion": resource.api_version}
-            for item in items
-        }
 
-    lists = await side_by_side(*(listed(served[name]) for name in sorted(types & served.keys())))
-    return {key: item for found in lists for key, item in found.items()}
+def _by_key(lists: Iterable[tuple[Resource, list[Object]]]) -> dict[ObjectKey, Object]:
+    """The objects as they would be one by one: lists leave out what every item of them has in common."""
+    return {
+        ObjectKey(
+            resource=resource.group_resource,
+            namespace=item["metadata"].get("namespace", ""),
+            name=item["metadata"]["name"],
+        ): {**item, "kind": resource.kind, "apiVersion": resource.api_version}
+        for resource, items in lists
+        for item in items
+    }

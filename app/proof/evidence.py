@@ -40,14 +40,19 @@ def find_proof(directory: InstanceDirectory, backup: str) -> Proof | None:
         ) from error
 
 
-def list_proofs(directory: InstanceDirectory) -> list[Proof]:
-    """Every readable proof, newest first, so that a lost database can be rebuilt; broken ones are only logged."""
+def names_with_evidence(directory: InstanceDirectory) -> list[str]:
+    """The backups of which anything is kept here, whatever it is."""
     if not directory.exists() or not is_directory(directory.proofs_directory, below=directory.path):
         return []
+    return sorted(folder.name for folder in directory.proofs_directory.iterdir())
+
+
+def list_proofs(directory: InstanceDirectory) -> list[Proof]:
+    """Every readable proof, newest first, so that a lost database can be rebuilt; broken ones are only logged."""
     proofs = []
-    for folder in sorted(directory.proofs_directory.iterdir()):
+    for name in names_with_evidence(directory):
         try:
-            proof = find_proof(directory, folder.name)
+            proof = find_proof(directory, name)
         except HostDirectoryError as error:
             log.warning("a proof is left out: %s", error.detail, extra={"action": "list-proofs"})
             continue

@@ -1,11 +1,12 @@
 """Listing everything the cluster offers that a backup has to take."""
 
+import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from app.concurrency import side_by_side
 from app.kubernetes.client import KubeClient
-from app.kubernetes.errors import KubernetesNotFound
 from app.kubernetes.resources import NAMESPACES, Resource
 from app.proof.models import Inventory, InventoryItem, ObjectKey
 from app.velero.models import EXCLUDE_LABEL
@@ -16,11 +17,11 @@ async def take_inventory(kube: KubeClient, scope: Scope) -> Inventory:
     """Metadata of every object in scope; every list has ended when this returns."""
     discovery = await kube.discover()
     hidden = await _hidden_namespaces(kube)
-    lists = await side_by_side(
-        *(_list_items(kube, resource, scope) for resource in collected(discovery.resources, scope))
-    )
-    items = [item for found in lists for item in found if item.key.namespace not in hidden]
-    return Inventory(taken_at=datetime.now(UTC), items=items, failed_groups=discovery.failed_groups)
+    types = list(collected(discovery.resources, scope))
+    lists = await side_by_side(*(kube.find_all(resource, metadata_only=True) for resource in types))
+    taken_at = datetime.now(UTC)
+    items = await asyncio.to_thread(_items, zip(types, lists, strict=True), scope, hidden)
+    return Inventory(taken_at=taken_at, items=items, failed_groups=discovery.failed_groups)
 
 
 async def _hidden_namespaces(kube: KubeClient) -> set[str]:
@@ -29,13 +30,16 @@ async def _hidden_namespaces(kube: KubeClient) -> set[str]:
     return {namespace["metadata"]["name"] for namespace in found}
 
 
-async def _list_items(kube: KubeClient, resource: Resource, scope: Scope) -> list[InventoryItem]:
-    """The objects of one type that are in scope and not already going."""
-    try:
-        found = (await kube.list(resource, metadata_only=True)).items
-    except KubernetesNotFound:
-        return []  # the type went away between discovery and here
-    return [_item(resource, each["metadata"]) for each in found if in_scope(resource, each["metadata"], scope)]
+def _items(
+    lists: Iterable[tuple[Resource, list[dict[str, Any]]]], scope: Scope, hidden: set[str]
+) -> list[InventoryItem]:
+    """What is in scope and not already going; there may be tens of thousands, so run it in a thread."""
+    return [
+        _item(resource, each["metadata"])
+        for resource, found in lists
+        for each in found
+        if each["metadata"].get("namespace", "") not in hidden and in_scope(resource, each["metadata"], scope)
+    ]
 
 
 def _item(resource: Resource, metadata: dict[str, Any]) -> InventoryItem:

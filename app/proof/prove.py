@@ -78,7 +78,7 @@ async def prove_backup(
         findings = [*damage, *absent, *unsaved, *said, *_of_canary(canary, request)]
         small = await asyncio.to_thread(stored.small_objects)
         if archive is not None:
-            small[INDEX_FILE] = write_index(archive)
+            small[INDEX_FILE] = await asyncio.to_thread(write_index, archive)
     checked = _Checked(stored, archive, findings, explained, warnings, canary, volumes)
     return _proof(request, started_at, checked), small
 
@@ -110,7 +110,7 @@ async def look_at_backup(request: ProofRequest, store: S3Store) -> Proof:
 
 
 async def _check_inventory(inventory: Inventory, archive: Archive, kube: KubeClient) -> tuple[list[Finding], int]:
-    suspicious = suspects(inventory, archive)
+    suspicious = await asyncio.to_thread(suspects, inventory, archive)
     absent = [item for item in suspicious if item.key not in archive.items]
     return judge(suspicious, archive, await _live_uids(absent, kube))
 

@@ -92,24 +92,28 @@ class S3Store:
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
-        session = await asyncio.to_thread(_session)
-        self._client = await self._opened.enter_async_context(
-            session.client(
-                "s3",
-                endpoint_url=self._endpoint_url,
-                region_name=self._options.region,
-                verify=str(self._options.ca_file) if self._options.ca_file else None,
-                aws_access_key_id=self._credentials.access_key,
-                aws_secret_access_key=self._credentials.secret_key,
-                config=_configuration(path_style=self._options.path_style),
-            )
+        await asyncio.to_thread(_load_model)
+        client = _new_client(
+            endpoint_url=self._endpoint_url,
+            region_name=self._options.region,
+            verify=self._authorities(),
+            aws_access_key_id=self._credentials.access_key,
+            aws_secret_access_key=self._credentials.secret_key,
+            config=_configuration(path_style=self._options.path_style),
         )
+        self._client = await self._opened.enter_async_context(client)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._opened.aclose()
+
+    def _authorities(self) -> str | bool | None:
+        """What certificates are checked by: None for the system's; without TLS nothing, as loading them takes 50 ms."""
+        if self._options.ca_file is not None:
+            return str(self._options.ca_file)
+        return False if self._endpoint_url.lower().startswith("http:") else None
 
     async def ensure_bucket(self) -> None:
         """Make the bucket unless it is there."""
@@ -248,6 +252,25 @@ def _session() -> Any:
     import aioboto3
 
     return aioboto3.Session()
+
+
+def _new_client(**options: Any) -> Any:
+    return _session().client("s3", **options)
+
+
+@functools.cache
+def _load_model() -> None:
+    """Make a first client, which connects to nothing: what it reads stays with the session, and takes 0.1 s.
+
+    Not before it is needed, as it takes ten megabytes too; and in a thread, with a loop of its own.
+    """
+
+    async def make_one() -> None:
+        nothing = dict.fromkeys(("region_name", "aws_access_key_id", "aws_secret_access_key"), "none")
+        async with _new_client(**nothing):
+            pass
+
+    asyncio.run(make_one())
 
 
 def _configuration(*, path_style: bool) -> Any:

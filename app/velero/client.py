@@ -306,7 +306,8 @@ class VeleroClient:
 
     async def apply_policy(self, policy: Mapping[str, Any]) -> str:
         """The ConfigMap that holds a filter policy; its name comes from its content, so equal policies share one."""
-        applied = await self._kube.apply(CONFIG_MAPS, policy_config_map(policy, self._namespace))
+        manifest = await asyncio.to_thread(policy_config_map, policy, self._namespace)  # YAML is slow
+        applied = await self._kube.apply(CONFIG_MAPS, manifest)
         return str(applied["metadata"]["name"])
 
     async def delete_policy(self, name: str) -> bool:

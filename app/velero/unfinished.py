@@ -43,7 +43,7 @@ class UnfinishedWork:
 
 async def list_unfinished(kube: KubeClient, namespace: str) -> list[UnfinishedWork]:
     """Backups, Restores, DeleteBackupRequests and DataUploads that have not ended, by kind and name."""
-    lists = await asyncio.gather(*(_list(kube, resource, namespace) for resource in _ENDED))
+    lists = await asyncio.gather(*(kube.find_all(resource, namespace) for resource in _ENDED))
     found = [
         _work(resource, item)
         for resource, items in zip(_ENDED, lists, strict=True)
@@ -62,13 +62,6 @@ def foreign_work(foreign: list[UnfinishedWork]) -> ForeignWork:
         work=listed[:MOST_LISTED],
         work_total=len(listed),
     )
-
-
-async def _list(kube: KubeClient, resource: Resource, namespace: str) -> list[dict[str, Any]]:
-    try:
-        return (await kube.list(resource, namespace)).items
-    except KubernetesNotFound:
-        return []
 
 
 def _work(resource: Resource, item: dict[str, Any]) -> UnfinishedWork:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.errors import BackupNotProven, ServiceError
+from app.errors import BackupFailed, BackupNotFound, BackupNotProven
+from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.journal import Journal
 from app.jobs.models import BackupRecord
@@ -10,12 +11,16 @@ from app.proof.evidence import find_proof
 from app.proof.examine import rehashed
 from app.proof.index import find_index
 from app.proof.models import ObjectKey
+from app.storage.errors import ObjectDamaged, ObjectNotFound
 from app.velero.restoring import KECS_WEBHOOK, WEBHOOK_KINDS
 from app.workflows.importing import import_backup
 from app.workflows.world import InstanceSession
 
 #: Objects named one by one; the rest is counted.
 MOST_LISTED = 200
+#: What says that a backup itself cannot be used. Anything else, a store that does not answer above all, is no reason to
+#: bring back an older state: the step tries again, or the restore fails and stays due.
+ABOUT_THE_BACKUP = (BackupNotFound, BackupFailed, ObjectNotFound, ObjectDamaged, HostDirectoryError)
 
 
 async def choose_backup(session: InstanceSession, journal: Journal, wanted: str, *, exactly: bool) -> str:
@@ -56,7 +61,7 @@ async def _problem_of(session: InstanceSession, name: str) -> str | None:
             if findings:
                 return findings[0].detail
         await import_backup(session, name)
-    except ServiceError as error:
+    except ABOUT_THE_BACKUP as error:
         return error.detail
     return None
 

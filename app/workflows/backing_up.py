@@ -12,9 +12,9 @@ from app.proof.models import Inventory
 from app.proof.reports import read_backup_errors
 from app.velero.scope import Scope
 from app.workflows.identity import identify_cluster
-from app.workflows.outcomes import BackupRef, ProvenBackup
+from app.workflows.outcomes import BackupRef, Preparation, ProvenBackup
 from app.workflows.policies import Rules
-from app.workflows.preflight import prepare_scope
+from app.workflows.preflight import prepare_scope, require_storage
 from app.workflows.proving import prove_backup
 from app.workflows.records import note_bucket_backups, unproven_record
 from app.workflows.requests import BackupOptions, NotSaved
@@ -50,20 +50,17 @@ async def _make_and_prove(
 ) -> ProvenBackup:
     gate = session.rules(options.gate_wish)
     identity = await journal.step(identify_cluster, session)
-    prepared = await journal.step(prepare_scope, session, options)
+    await journal.step(require_storage, session)
     # Every list of the inventory ends before the Backup is posted: what it holds, the backup must hold.
-    inventory, _ = await together(
-        journal.step(take_inventory, session, prepared.scope), journal.step(wake_stack, session, journal)
+    (prepared, inventory), name = await together(
+        _look(options, session, journal), _wake_and_choose_name(kind, session, journal)
     )
     if prepared.saves_volumes:
         await journal.step(start_node_agent, session)
         await journal.optional_step(maintain_repositories, session)
-    name = await journal.step(choose_backup_name, session, kind)
     ref = await journal.step(create_backup, session, journal, name, prepared.scope)
     await journal.step(wait_for_backup, session, journal, ref, gate)
     proof = await journal.step(prove_backup, session, journal, ref, inventory, prepared, identity, gate)
-    prune = journal.bounded(session.settings.workflow.prune_timeout_seconds)
-    pruned = await prune.optional_step(prune_backups, session)
     return ProvenBackup(
         ref=ref,
         try_number=journal.try_number,
@@ -72,8 +69,24 @@ async def _make_and_prove(
         proof=proof,
         not_saved=[*prepared.not_saved, *unlisted(inventory, prepared.not_saved)],
         volumes=proven_volumes(session, ref.name),
-        pruned=pruned or [],
     )
+
+
+async def _look(options: BackupOptions, session: InstanceSession, journal: Journal) -> tuple[Preparation, Inventory]:
+    """What stands in the way, and all that is there; a refusal ends the waking beside it."""
+    prepared = await journal.step(prepare_scope, session, options)
+    return prepared, await journal.step(take_inventory, session, prepared.scope)
+
+
+async def _wake_and_choose_name(kind: Kind, session: InstanceSession, journal: Journal) -> str:
+    await journal.step(wake_stack, session, journal)
+    return await journal.step(choose_backup_name, session, kind)
+
+
+async def prune(session: InstanceSession, journal: Journal) -> list[str]:
+    """Names of what keep-last-N let go of, within a bounded time; a failure is a warning, the rest goes next time."""
+    bounded = journal.bounded(session.settings.workflow.prune_timeout_seconds)
+    return await bounded.optional_step(prune_backups, session) or []
 
 
 def unlisted(inventory: Inventory, known: list[NotSaved]) -> list[NotSaved]:

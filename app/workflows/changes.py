@@ -1,5 +1,7 @@
 """What changed between the inventory and the power-off: the part of the state that no backup holds."""
 
+import asyncio
+
 from app.proof.inventory import take_inventory
 from app.proof.models import Inventory
 from app.velero.scope import Scope
@@ -15,7 +17,7 @@ async def list_changes_since_backup(
 ) -> list[ChangedObject]:
     """Every object that is not as it was when the backup's inventory was taken, by name; lists metadata only."""
     now = await take_inventory(await session.kube(), scope)
-    return compare_inventories(inventory, now)[:MOST_LISTED]
+    return (await asyncio.to_thread(compare_inventories, inventory, now))[:MOST_LISTED]
 
 
 def compare_inventories(before: Inventory, after: Inventory) -> list[ChangedObject]:

@@ -11,7 +11,7 @@ from app.jobs.journal import Journal
 from app.ports import PowerState
 from app.proof.coverage import compare_with_index, words
 from app.proof.index import find_index
-from app.workflows.backing_up import make_proven_backup
+from app.workflows.backing_up import make_proven_backup, prune
 from app.workflows.checking import MOST_LISTED
 from app.workflows.ecs_view import view_cluster
 from app.workflows.migration import KecsSide, kecs_side
@@ -58,6 +58,7 @@ async def migrate_instance(request: MigrateRequest, session: InstanceSession, jo
     require_running(session, await read_power(session))
     told = await journal.step(ask_kecs, session, journal)
     backup = await make_proven_backup("backup", PROVEN, session, journal)
+    await prune(session, journal.with_try(backup.try_number))
     await journal.record(backup=backup.ref.name)
     if backup.unprotected_because:
         raise unfit(session, backup)

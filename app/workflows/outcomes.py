@@ -126,7 +126,6 @@ class ProvenBackup(Outcome):
     proof: ProofSummary
     not_saved: list[NotSaved]
     volumes: list[PodVolume] = []
-    pruned: list[str]
 
     @property
     def unprotected_because(self) -> str:

@@ -30,13 +30,17 @@ POLL_SECONDS = 0.5
 STORE_SECONDS = 20
 
 
+async def require_storage(session: InstanceSession) -> None:
+    """A place for the backup, room in it, and the key it needs; raises what is lacking, before anything is woken."""
+    await check_storage(session)
+    refuse_lost_key(session)
+
+
 async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Preparation:
     """The scope of a backup, after what stands in its way had its time to pass.
 
     Raises where a backup would be worth nothing or must not be made; leaves out, and lists, what is being deleted.
     """
-    await check_storage(session)
-    refuse_lost_key(session)
     kube = await session.kube()
     not_saved = await _wait_until_settled(session, kube)
     not_saved += await _left_out_by_policy(session, kube, options)
@@ -59,7 +63,7 @@ async def prepare_scope(session: InstanceSession, options: ScopeOptions) -> Prep
 
 async def _volumes_of(session: InstanceSession, kube: KubeClient, scope: Scope) -> ClusterVolumes:
     """What a backup would hold of each volume; what the node has from this host outlives the cluster anyway."""
-    mounts = await session.world.clusters.mounts(session.instance)
+    mounts = await session.mounts()
     return await list_volumes(kube, session.settings.stack, scope, [mount.node_path for mount in mounts or []])
 
 
@@ -80,7 +84,7 @@ async def check_storage(session: InstanceSession) -> None:
     if external is not None:
         await check_external(session, external)
         return
-    mounts = await session.world.clusters.mounts(session.instance)
+    mounts = await session.mounts()
     require_space(session, storage_paths(session.directory, mounts))
 
 

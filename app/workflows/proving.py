@@ -1,5 +1,6 @@
 """The gate: a backup is proven, kept as evidence on the host, and only then recorded."""
 
+import asyncio
 from pathlib import Path
 
 from app.errors import ProofFailed
@@ -56,7 +57,8 @@ async def prove_backup(
         proof = await look_at_backup(request, await session.objects())
     else:
         proof, small_objects = await prove(request, await session.kube(), await session.objects(), report)
-    save_proof(session.directory, proof, small_objects)
+    # A dozen files, each waiting for the disk.
+    await asyncio.to_thread(save_proof, session.directory, proof, small_objects)
     if proof.verdict == "failed":
         raise proof_failed(proof)
     record = record_of_proof(session.world, session.instance, proof, created_at=ref.created_at, job_id=journal.job.id)

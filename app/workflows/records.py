@@ -13,11 +13,12 @@ from typing import Any
 
 from app.documents import read_json
 from app.errors import ServiceError
+from app.history.retention import OnHost
 from app.host.config import ExternalRecord
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.models import BackupRecord
 from app.names import INSTANCE_NAME
-from app.proof.evidence import is_pinned, list_proofs
+from app.proof.evidence import is_pinned, list_proofs, names_with_evidence
 from app.proof.models import Proof
 from app.storage import layout
 from app.storage.errors import ObjectNotFound
@@ -81,6 +82,23 @@ async def recall_backups(world: World, instance: str) -> None:
         if path.name not in known:
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             await world.store.backups.save(_found(world, instance, path.name, scope="unknown", created_at=made_at))
+
+
+async def look_on_host(world: World, instance: str) -> OnHost | None:
+    """What the directory of an instance tells of its backups; None where there is none (any more)."""
+    directory = InstanceDirectory.open(world.settings.instances_directory, instance)
+    if not directory.exists():
+        return None
+    stored = await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket)
+    evidence = await asyncio.to_thread(names_with_evidence, directory)
+    due: set[str | None] = set()
+    if (config := directory.load_config()) is not None:
+        due = {config.restore_outstanding, config.restore_pending}
+        due.add(config.migration.backup if config.migration is not None else None)
+    return OnHost(
+        due=frozenset(name for name in due if name is not None),
+        present=frozenset([*evidence, *(path.name for path in stored)]),
+    )
 
 
 def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:

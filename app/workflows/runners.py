@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.jobs.journal import Journal
-from app.workflows.backing_up import make_proven_backup
+from app.workflows.backing_up import make_proven_backup, prune
 from app.workflows.deleting import delete_one_backup
 from app.workflows.migrating import migrate_instance
 from app.workflows.moving import move_storage
@@ -52,7 +52,7 @@ async def back_up_instance(request: BackupRequest, session: InstanceSession, jou
         proof=backup.proof,
         not_saved=backup.not_saved,
         volumes=backup.volumes,
-        pruned=backup.pruned,
+        pruned=await prune(session, journal.with_try(backup.try_number)),
     )
 
 

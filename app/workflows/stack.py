@@ -44,7 +44,7 @@ async def host_record(session: InstanceSession) -> StorageRecord:
 
 async def prepare_host(session: InstanceSession) -> StorageRecord:
     """The same without recording it."""
-    mounts = await session.world.clusters.mounts(session.instance)
+    mounts = await session.mounts()
     record = storage_paths(session.directory, mounts)
     session.directory.prepare(session.settings.stack, encrypted=session.rules().encryption == "at-rest")
     return record

@@ -7,7 +7,7 @@ from app.db import DatabaseError
 from app.errors import ProofExpired, ServiceError
 from app.jobs.journal import Journal
 from app.ports import PowerState
-from app.workflows.backing_up import make_proven_backup
+from app.workflows.backing_up import make_proven_backup, prune
 from app.workflows.changes import list_changes_since_backup
 from app.workflows.identity import record_identity
 from app.workflows.outcomes import ChangedObject, PowerReading, ProvenBackup, StopResult
@@ -38,7 +38,7 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
     if not resumed:
         require_running(session, reading)
     try:
-        backup, changed = await prove_within_tries(request, session, journal, resumed=resumed)
+        backup, pruned, changed = await prove_within_tries(request, session, journal, resumed=resumed)
     except DatabaseError:
         raise  # no end of the backup: the job is taken up again when the database works
     except ServiceError as error:
@@ -57,7 +57,7 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
         changed_since_backup=changed,
         not_saved=backup.not_saved,
         volumes=backup.volumes,
-        pruned=backup.pruned,
+        pruned=pruned,
         state_copy=copy,
         power_off=session.settings.workflow.power_off,
     )
@@ -65,8 +65,10 @@ async def stop_instance(request: StopRequest, session: InstanceSession, journal:
 
 async def prove_within_tries(
     request: StopRequest, session: InstanceSession, journal: Journal, *, resumed: bool
-) -> tuple[ProvenBackup, list[ChangedObject]]:
-    """A proof that is fresh at this moment; one that has grown old is thrown away and made anew.
+) -> tuple[ProvenBackup, list[str], list[ChangedObject]]:
+    """A proof that is fresh at this moment, what was pruned for it, and what changed since.
+
+    A proof that has grown old is thrown away and made anew.
 
     ``resumed``: the power-off has begun already and the cluster does not answer any more, so the recorded try
     stands and only the rest of the power-off is left to do.
@@ -75,13 +77,13 @@ async def prove_within_tries(
     for _ in range(session.settings.workflow.max_backup_tries):
         backup = await make_proven_backup("stop-backup", request.backup, session, attempt)
         attempt = journal.with_try(backup.try_number)
-        _, changed = await together(
-            attempt.optional_step(sleep_stack, session),
+        pruned, changed = await together(
+            _prune_and_sleep(session, attempt),
             attempt.step(list_changes_since_backup, session, backup.scope, backup.inventory),
         )
         age = datetime.now(UTC) - backup.proof.finished_at
         if resumed or is_fresh(age, session.settings.workflow.proof_max_age_seconds):
-            return backup, changed
+            return backup, pruned, changed
         await journal.warn(
             "proof-expired",
             f"the proof of {backup.ref.name} was {age.total_seconds():.0f} s old",
@@ -92,6 +94,13 @@ async def prove_within_tries(
         "every proof was too old when the power-off was due; the cluster runs on",
         remedy="Try again when the machine is less busy, or raise KECS_STATE_WORKFLOW__PROOF_MAX_AGE_SECONDS.",
     )
+
+
+async def _prune_and_sleep(session: InstanceSession, journal: Journal) -> list[str]:
+    """The last that the stack is needed for; gives the names of the backups that went."""
+    pruned = await prune(session, journal)
+    await journal.optional_step(sleep_stack, session)
+    return pruned
 
 
 def is_fresh(age: timedelta, most_seconds: float) -> bool:

@@ -14,7 +14,7 @@ from app.host.external import external_in_use, external_store
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.kubernetes.client import KubeClient
-from app.ports import Clusters
+from app.ports import Clusters, Mount
 from app.proof.archive import Archive, read_archive
 from app.scratch import scratch_directory
 from app.settings import Settings, StackSettings
@@ -51,6 +51,8 @@ class InstanceSession:
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._kube: KubeClient | None = None
+        self._mounts: list[Mount] | None = None
+        self._knows_mounts = False
         self._stores: dict[str, S3Store] = {}
         self._archives: dict[str, Path] = {}
         self._indexes: dict[str, Archive] = {}
@@ -87,6 +89,14 @@ class InstanceSession:
                 access = await self.world.clusters.access(self.instance)
                 self._kube = await self._opened.enter_async_context(await KubeClient.connect(access))
             return self._kube
+
+    async def mounts(self) -> list[Mount] | None:
+        """The host directories that the cluster's nodes see; the driver is asked once, as it runs programs for it."""
+        async with self._lock:
+            if not self._knows_mounts:
+                self._mounts = await self.world.clusters.mounts(self.instance)
+                self._knows_mounts = True
+            return self._mounts
 
     async def velero(self) -> VeleroClient:
         """Velero's custom resources in that cluster."""
@@ -146,6 +156,7 @@ class InstanceSession:
         """Close every connection; after a power change nothing of it is valid any more."""
         opened, self._opened = self._opened, AsyncExitStack()
         self._kube = None
+        self._knows_mounts = False
         self._stores = {}
         self._archives = {}
         self._indexes = {}

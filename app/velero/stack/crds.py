@@ -30,7 +30,8 @@ async def ensure_definitions(kube: KubeClient, settings: StackSettings, cache: P
 
     Raises ``StackNotReady`` when the image prints something else or is too old for filter policies.
     """
-    definitions = remembered_definitions(cache, settings.images.velero)
+    # Hundreds of kilobytes of JSON: read and written beside the event loop.
+    definitions = await asyncio.to_thread(remembered_definitions, cache, settings.images.velero)
     if definitions is None:
         definitions = await read_definitions(kube, settings)
         content = json.dumps({"image": settings.images.velero, "definitions": definitions})
@@ -68,7 +69,7 @@ async def read_definitions(kube: KubeClient, settings: StackSettings) -> list[De
             f"{settings.images.velero} did not print its CRDs: {_last_words(pod, text)}"[:1000],
             remedy="Check that the image is Velero's.",
         )
-    return parse_definitions(text)
+    return await asyncio.to_thread(parse_definitions, text)
 
 
 def _last_words(pod: dict[str, Any], text: str) -> str:
@@ -136,7 +137,7 @@ def _keeps_policy(definition: Definition) -> bool:
 
 async def apply_definitions(kube: KubeClient, definitions: list[Definition]) -> None:
     """Apply what is not there in this form yet, all at once, and wait until every type is established."""
-    digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()[:16]
+    digest = await asyncio.to_thread(_digest, definitions)
     selector = f"component={LABELS['component']}"
     applied = {
         item["metadata"]["name"]: (item["metadata"].get("annotations") or {}).get(APPLIED_FROM)
@@ -152,6 +153,10 @@ async def apply_definitions(kube: KubeClient, definitions: list[Definition]) -> 
         if names <= {item["metadata"]["name"] for item in served if established(item)}:
             return
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _digest(definitions: list[Definition]) -> str:
+    return hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _marked(definition: Definition, digest: str) -> Definition:

@@ -1,6 +1,6 @@
 """Putting the stack to sleep: no pod of it between jobs."""
 
-from app.concurrency import side_by_side
+from app.concurrency import side_by_side, together
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import DEPLOYMENTS, STATEFUL_SETS
 from app.settings import StackSettings
@@ -24,9 +24,8 @@ async def sleep(kube: KubeClient, settings: StackSettings, *, force: bool = Fals
     state = await stack_state(kube, settings)
     if state != "awake":
         return state != "foreign"
-    if not force and await _kept_up(kube, settings):
-        return False
-    if any(not work.ours for work in await list_unfinished(kube, settings.namespace)):
+    kept_up, unfinished = await together(_kept_up(kube, settings), list_unfinished(kube, settings.namespace))
+    if (kept_up and not force) or any(not work.ours for work in unfinished):
         return False
     await side_by_side(
         forbid_restoring(kube, settings),

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from app.concurrency import side_by_side
 from app.errors import ForeignVelero
 from app.kubernetes.client import KubeClient
 from app.kubernetes.errors import KubernetesConflict
@@ -17,15 +18,17 @@ MOST_CONFLICTS = 5
 
 async def stack_state(kube: KubeClient, settings: StackSettings) -> StackState:
     """``foreign``: a Velero, or just its namespace, that this service has not made."""
-    namespace = await kube.find(NAMESPACES, settings.namespace)
+    namespace, deployment, minio = await side_by_side(
+        kube.find(NAMESPACES, settings.namespace),
+        kube.find(DEPLOYMENTS, VELERO, settings.namespace),
+        kube.find(STATEFUL_SETS, MINIO, settings.namespace),
+    )
     if namespace is None:
         return "absent"
-    deployment = await kube.find(DEPLOYMENTS, VELERO, settings.namespace)
     if not _ours(namespace) or (deployment is not None and not _ours(deployment)):
         return "foreign"
     if deployment is None:
         return "absent"
-    minio = await kube.find(STATEFUL_SETS, MINIO, settings.namespace)
     return "awake" if replicas(deployment) or (minio is not None and replicas(minio)) else "asleep"
 
 

@@ -123,11 +123,12 @@ class _Waking:
         return DEFAULT_LOCATION
 
     async def _stays_up(self) -> bool:
-        """Whether a Velero that runs already may go on: a resident one or a person's, if its knowledge is fresh."""
+        """Whether a Velero that runs may go on: resident, lingering or a person's, if its knowledge is fresh."""
         deployment = await self._kube.find(DEPLOYMENTS, VELERO, self._namespace)
         if deployment is None or not replicas(deployment):
             return False
-        if self._settings.mode != "resident" and woken_by(deployment) != "user":
+        stays = self._settings.mode == "resident" or self._settings.linger_seconds > 0
+        if not stays and woken_by(deployment) != "user":
             return False
         busy = any(not work.ours for work in await list_unfinished(self._kube, self._namespace))
         return busy or not await knowledge_is_old(self._kube, self._settings)
