@@ -3,8 +3,6 @@
 import asyncio
 import json
 import statistics
-import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,11 +10,13 @@ from pathlib import Path
 
 import httpx
 
-from bench.measure import Measure
+from bench.measure import Measure, p99
+from bench.sandbox_process import process_seconds
 from tests.api.serving import ServedApi, served_api
 
 FOLLOWERS = 50
 JOBS = 10
+ROUNDS = 3
 
 
 async def measure_callers(directory: Path) -> list[Measure]:
@@ -24,10 +24,11 @@ async def measure_callers(directory: Path) -> list[Measure]:
     measures = [await time_of_help()]
     async with served_api(directory) as api:
         await one_job(api)  # pays for what is loaded once
-        alone = statistics.median(await event_delays(api, 1))
-        delays = sorted(await event_delays(api, FOLLOWERS))
-        late = delays[int(len(delays) * 0.99)]
-        measures.append(Measure(f"event, p99 of {FOLLOWERS} followers", [late], "one follower", alone, 0.1))
+        alone, late = [], []
+        for _ in range(ROUNDS):
+            alone.append(statistics.median(await event_delays(api, 1)))
+            late.append(p99(await event_delays(api, FOLLOWERS)))
+        measures.append(Measure(f"event, p99 of {FOLLOWERS} followers", late, "one follower, median", alone, 0.1))
         measures.append(await webhook_delay(api, alone))
     return measures
 
@@ -36,16 +37,7 @@ async def time_of_help() -> Measure:
     """``kecs-state --help`` beside a bare Python process."""
     rounds = [await process_seconds("-m", "app.cli.main", "--help") for _ in range(5)]
     bare = [await process_seconds("-c", "pass") for _ in range(5)]
-    return Measure("kecs-state --help", rounds, "bare Python", statistics.median(bare), 0.3)
-
-
-async def process_seconds(*arguments: str) -> float:
-    """Seconds of one Python process."""
-    began = time.perf_counter()
-    nowhere = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=nowhere)
-    await process.wait()
-    return time.perf_counter() - began
+    return Measure("kecs-state --help", rounds, "bare Python", bare, 0.3)
 
 
 async def one_job(api: ServedApi) -> datetime:
@@ -83,7 +75,7 @@ async def event_delays(api: ServedApi, followers: int) -> list[float]:
     return delays
 
 
-async def webhook_delay(api: ServedApi, event_seconds: float) -> Measure:
+async def webhook_delay(api: ServedApi, event_seconds: list[float]) -> Measure:
     """From a job's end to the message at its receiver."""
     rounds = []
     async with receiver() as (url, arrivals):
@@ -92,7 +84,7 @@ async def webhook_delay(api: ServedApi, event_seconds: float) -> Measure:
             ended = await one_job(api)
             async with asyncio.timeout(10):
                 rounds.append(((await arrivals.get()) - ended).total_seconds())
-    return Measure("webhook after a job's end", rounds, "event, one follower", event_seconds, 0.5)
+    return Measure("webhook after a job's end", rounds, "event, one follower, median", event_seconds, 0.5)
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ class Figures:
 
     objects: int
     ours: dict[str, list[float]] = field(default_factory=dict)
-    cli: dict[str, float] = field(default_factory=dict)
+    cli: dict[str, list[float]] = field(default_factory=dict)
     memory_mib: dict[str, int] = field(default_factory=dict)
     stop: list[Bar] = field(default_factory=list)
     start: list[Bar] = field(default_factory=list)
@@ -43,6 +43,10 @@ class Figures:
     def add(self, name: str, seconds: float) -> None:
         """One more round."""
         self.ours.setdefault(name, []).append(seconds)
+
+    def add_cli(self, name: str, seconds: float) -> None:
+        """One more round of the CLI's."""
+        self.cli.setdefault(name, []).append(seconds)
 
     def median(self, name: str) -> float:
         """Of all rounds."""

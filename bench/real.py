@@ -1,6 +1,6 @@
-"""Figures of the real stack, each beside the Velero CLI doing the same in the same run; writes docs/real-stack.md.
+"""Figures of the real stack, each beside the Velero CLI doing the same in the same run; docs/real-stack.md.
 
-``python -m bench.real [OBJECTS ...]``: sizes in objects, by default 60, 1,000 and 5,000. Needs what
+``python -m bench.real [OBJECTS ...]``: sizes in objects, by default 60, 1,000 and 2,000. Needs what
 tests/real/README.md says. A missed goal is printed and ends the command with 1.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from app.kubernetes.resources import CONFIG_MAPS
 from app.sandbox.seed import seed_manifests
-from bench.figures import Figures, own_seconds, step_seconds
+from bench.figures import Figures, job_seconds, own_seconds, step_seconds
 from bench.memory import memory_of_components
 from bench.report import write_report
+from bench.stops import JOB_SECONDS, fill, succeeded
 from bench.timeline import bars
 from bench.velero_cli import Runbook
 from tests.instances import NAME
@@ -24,13 +24,12 @@ from tests.product import Product, running_product
 from tests.real.instance import RealInstance
 
 ROOT = Path("var/bench-real").absolute()
-SIZES = (60, 1000, 5000)
-SMALL_ROUNDS, LARGE_ROUNDS = 5, 2
+SIZES = (60, 1000, 2000)
+SMALL_ROUNDS, LARGE_ROUNDS = 10, 3
 #: Of the seed, what makes about sixty objects with KECS's own.
 SMALL_NAMESPACES = {"", "shop-us-east-1", "internal", "kube-system"}
-#: Creations under way at once.
-PARALLEL = 16
-JOB_SECONDS = 600
+#: So many that none is pruned while others are measured.
+POLICY = {"keep_last": 100}
 
 
 async def main(sizes: list[int]) -> int:
@@ -53,15 +52,25 @@ async def measure(console: Console, size: int) -> Figures:
     instance = BenchInstance(ROOT / str(size))
     async with running_product(instance) as product:
         product.service.job_seconds = JOB_SECONDS
-        await fill(product, size)
+        async with product.kube() as kube:
+            await fill(product.service, NAME, kube, size)
+        await decide(product, POLICY)
+        rounds = SMALL_ROUNDS if size < SIZES[1] else LARGE_ROUNDS
         console.print("  install, stop, start survived ...")
         await stop_and_start(product, figures, first=True)
-        for _ in range(SMALL_ROUNDS if size <= SMALL_ROUNDS * 100 else LARGE_ROUNDS):
+        for _ in range(rounds):
             await stop_and_start(product, figures)
-        console.print("  by hand: scale up and back up ...")
+        console.print("  with the stack resident, in turn with the CLI ...")
         runbook = Runbook(product, ROOT)
+        await decide(product, POLICY | {"stack": "resident"})
+        await product.service.run(f"/instances/{NAME}/stack/wake")
+        for number in range(rounds):
+            figures.add_cli("backup", await runbook.back_up(f"by-hand-{number}"))
+            await stop_resident(product, figures)
+        await decide(product, POLICY)
+        console.print("  by hand: scale up and back up ...")
         await product.service.run(f"/instances/{NAME}/stack/wake")  # a person's, or it would be put to sleep again
-        figures.cli["asleep to backed up"], figures.cli["backup"] = await runbook.back_up_from_sleep("by-hand")
+        figures.add_cli("asleep to backed up", (await runbook.back_up_from_sleep("by-hand"))[0])
         figures.memory_mib = memory_of_components(instance, product.service.pid)
         console.print("  recreated ...")
         await product.recreate()
@@ -69,9 +78,17 @@ async def measure(console: Console, size: int) -> Figures:
         console.print("  by hand: recreated, install, find the backup, restore ...")
         await product.recreate()
         runbook = Runbook(product, ROOT)
-        figures.cli["install"] = await runbook.install()
-        figures.cli["start recreated"] = figures.cli["install"] + await runbook.restore("by-hand")
+        installed = await runbook.install()
+        found_and_restored, restored = await runbook.restore("by-hand")
+        figures.add_cli("install", installed)
+        figures.add_cli("restore", restored)
+        figures.add_cli("start recreated", installed + found_and_restored)
     return figures
+
+
+async def decide(product: Product, policy: dict[str, Any]) -> None:
+    """The instance's whole policy."""
+    (await product.service.client.put(f"/instances/{NAME}/policy", json=policy)).raise_for_status()
 
 
 async def stop_and_start(product: Product, figures: Figures, *, first: bool = False) -> None:
@@ -81,6 +98,7 @@ async def stop_and_start(product: Product, figures: Figures, *, first: bool = Fa
     steps, chart = step_seconds(events), bars(events)
     proven = next(bar.end for bar in chart if bar.step == "prove-backup")
     started = succeeded(await product.start())
+    await product.settled()
     if first:
         figures.add("install", steps["wake-stack"])
         return
@@ -94,43 +112,34 @@ async def stop_and_start(product: Product, figures: Figures, *, first: bool = Fa
     figures.add("start survived", bars(await events_of(product, started))[-1].end)
 
 
+async def stop_resident(product: Product, figures: Figures) -> None:
+    """A stop whose stack is up, but for its power-off; and a start, until every pod runs again."""
+    stopped = succeeded(await product.stop())
+    steps = step_seconds(await events_of(product, stopped))
+    figures.add("stop, stack resident", job_seconds(stopped) - steps["power-off"] - steps["verify-off"])
+    succeeded(await product.start())
+    await product.settled()
+
+
 async def start_recreated(product: Product, figures: Figures) -> None:
     """Somebody has made the cluster anew; its API answers when the start begins."""
     started = succeeded(await product.start())
     comparison = started["result"]["restored"]["comparison"]
     if comparison["missing"] or comparison["differing"]:
         raise RuntimeError(f"not everything came back: {comparison}")
-    figures.start = bars(await events_of(product, started))
+    events = await events_of(product, started)
+    steps = step_seconds(events)
+    figures.start = bars(events)
+    figures.add("restore", steps["restore-everything"] + steps.get("restore-webhooks", 0.0))
     running = next(bar.end for bar in figures.start if bar.step == "wait-for-workloads")
     figures.add("recreated, to workloads running", running)
     figures.add("start recreated", max(bar.end for bar in figures.start))
-
-
-def succeeded(job: dict[str, Any]) -> dict[str, Any]:
-    """A figure of a job that failed would be none."""
-    if job["status"] != "succeeded":
-        raise RuntimeError(f"the {job['type']} failed: {job['error']}")
-    return job
 
 
 async def events_of(product: Product, job: dict[str, Any]) -> list[dict[str, Any]]:
     """The journal of a job."""
     events: list[dict[str, Any]] = (await product.service.client.get(f"/jobs/{job['id']}/events")).json()
     return events
-
-
-async def fill(product: Product, size: int) -> None:
-    """ConfigMaps of one KiB up to that many objects in a backup."""
-    preflight = (await product.service.client.get(f"/instances/{NAME}/preflight")).json()
-    limit = asyncio.Semaphore(PARALLEL)
-
-    async def create(number: int) -> None:
-        body = {"metadata": {"name": f"filler-{number}"}, "data": {"text": f"{number:<1024}"}}
-        async with limit:
-            await kube.create(CONFIG_MAPS, body, "internal")
-
-    async with product.kube() as kube:
-        await asyncio.gather(*(create(number) for number in range(size - preflight["objects"])))
 
 
 class BenchInstance(RealInstance):

@@ -5,8 +5,10 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-WIDTH, LABELS, ROW, TOP = 860, 220, 22, 34
-COLOURS = {"our": "#2563eb", "the cluster's": "#94a3b8"}
+from bench.pictures import BESIDE, LABELS, OURS, WIDTH, legend, svg
+
+ROW, TOP = 22, 34
+COLOURS = {"our time": OURS, "the cluster's time": BESIDE}
 #: Steps that wait for pods, for Velero or for the power driver.
 OTHERS = {
     "wake-stack",
@@ -55,22 +57,12 @@ def picture(charts: dict[str, list[Bar]]) -> str:
             parts.append(_bar(bar, y, scale))
             y += ROW
         y += TOP
-    legend = "".join(
-        f'<rect x="{LABELS + 160 * number}" y="{y - 14}" width="12" height="12" fill="{colour}"/>'
-        f'<text x="{LABELS + 160 * number + 18}" y="{y - 4}">{name} time</text>'
-        for number, (name, colour) in enumerate(COLOURS.items())
-    )
-    style = "text{font:12px system-ui,sans-serif;fill:#0f172a}.title{font-weight:600;font-size:14px}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 12}" role="img" '
-        f'aria-label="Seconds of each step"><style>{style}</style>'
-        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}{legend}</svg>\n'
-    )
+    return svg(y + 12, "Seconds of each step", [*parts, legend(COLOURS, y - 14)])
 
 
 def _bar(bar: Bar, y: int, scale: float) -> str:
     x, width = LABELS + bar.start * scale, max(1.0, (bar.end - bar.start) * scale)
-    colour = COLOURS["the cluster's" if bar.step in OTHERS else "our"]
+    colour = BESIDE if bar.step in OTHERS else OURS
     return (
         f'<text x="{LABELS - 8}" y="{y + 13}" text-anchor="end">{escape(bar.step)}</text>'
         f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="14" rx="2" fill="{colour}"/>'

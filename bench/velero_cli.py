@@ -36,18 +36,22 @@ class Runbook:
         self._velero = Tool(program("velero"), kubeconfig, scratch / "cli", "velero", seconds=DEADLINE_SECONDS)
 
     async def back_up_from_sleep(self, name: str) -> tuple[float, float]:
-        """Scale up, wait, back everything up, prove nothing; seconds of all, and of ``backup create --wait`` alone."""
+        """Scale up, wait, back everything up, prove nothing; seconds of all, and of the backup alone."""
         async with self._product.kube() as kube:
             await self._scale(kube, 0)
             await self._until(partial(self._no_pods, kube))
             began = time.perf_counter()
             await self._scale(kube, 1)
             await self._ready(kube)
+        seconds = await self.back_up(name)
+        return time.perf_counter() - began, seconds
+
+    async def back_up(self, name: str) -> float:
+        """``backup create --wait`` of everything by a Velero that is up, once it can use its location."""
         await self._until(self._location_available)
         asked = time.perf_counter()
         await self._velero.ok("backup", "create", name, "--wait", "--snapshot-volumes=false")
-        ended = time.perf_counter()
-        return ended - began, ended - asked
+        return time.perf_counter() - asked
 
     async def install(self) -> float:
         """MinIO by manifests, Velero by its installer, until the location is available."""
@@ -61,17 +65,22 @@ class Runbook:
         await self._until(self._location_available)
         return time.perf_counter() - began
 
-    async def restore(self, backup: str) -> float:
-        """Wait until Velero has found the backup in the bucket, restore it, wait until every pod runs."""
+    async def restore(self, backup: str) -> tuple[float, float]:
+        """Wait until Velero has found the backup in the bucket, restore it, wait until every pod runs.
+
+        Seconds of all, and of ``restore create --wait`` alone.
+        """
         began = time.perf_counter()
 
         async def known() -> bool:
             return (await self._velero.run("backup", "get", backup)).code == 0
 
         await self._until(known)
+        asked = time.perf_counter()
         await self._velero.ok("restore", "create", "--from-backup", backup, "--wait")
+        restored = time.perf_counter()
         await self._product.settled()
-        return time.perf_counter() - began
+        return time.perf_counter() - began, restored - asked
 
     @staticmethod
     async def _scale(kube: KubeClient, replicas: int) -> None:

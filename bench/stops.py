@@ -1,0 +1,119 @@
+"""Stops of one instance in the sandbox: what of their time is ours, beside Velero's own for the same backups."""
+
+import shutil
+import statistics
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from app.kubernetes.client import KubeClient
+from app.kubernetes.resources import CONFIG_MAPS
+from app.ports import ClusterAccess
+from app.sandbox import supervisor
+from app.sandbox.seed import seed
+from bench.figures import own_seconds, step_seconds
+from bench.measure import Measure, p95
+from tests.bulk import some_at_once
+from tests.service import RunningService, running_service
+
+NAME = "bench"
+ROUNDS = 3
+STOPS_IN_A_ROUND = 20
+SIZES = (100, 1000, 5000, 20000)
+SIZE_ROUNDS = 3
+JOB_SECONDS = 600
+VELEROS = "Velero's own time"
+
+
+async def measure_stops(directory: Path) -> list[Measure]:
+    """A small instance's, of some sixty objects."""
+    own: list[list[float]] = []
+    velero: list[list[float]] = []
+    async with seeded(directory) as service:
+        await _stop_and_start(service)  # pays for what a process does once: S3's service model, TLS, statements
+        for _ in range(ROUNDS):
+            pairs = [await _stop_and_start(service) for _ in range(STOPS_IN_A_ROUND)]
+            own.append([pair[0] for pair in pairs])
+            velero.append([pair[1] for pair in pairs])
+    medians, beside = ([statistics.median(seconds) for seconds in rounds] for rounds in (own, velero))
+    return [
+        Measure("own time in a stop", medians, VELEROS, beside),
+        Measure("own time in a stop, p95", [p95(seconds) for seconds in own], VELEROS, beside, 0.15),
+    ]
+
+
+async def measure_sizes(directory: Path) -> list[Measure]:
+    """The same at each size, and by how much a further object makes it longer."""
+    measures = []
+    medians: list[tuple[float, float]] = []
+    async with seeded(directory) as service:
+        await _stop_and_start(service)
+        for size in SIZES:
+            await fill_sandbox(service, directory, size)
+            pairs = [await _stop_and_start(service) for _ in range(SIZE_ROUNDS)]
+            own, velero = ([pair[number] for pair in pairs] for number in (0, 1))
+            medians.append((statistics.median(own), statistics.median(velero)))
+            measures.append(Measure(at_size(size), own, VELEROS, velero))
+    slopes = [_slope([pair[number] for pair in medians]) for number in (0, 1)]
+    name, beside = "own time for each further object", "Velero's for it"
+    slope = Measure(name, slopes[:1], beside, slopes[1:], goal_ratio=0.2, unit="ms")
+    return [*measures, slope]
+
+
+def at_size(size: int) -> str:
+    """The name of that size's measure."""
+    return f"own time at {size:,} objects"
+
+
+def _slope(seconds: list[float]) -> float:
+    """Milliseconds an object, by least squares over the sizes."""
+    return 1000 * statistics.linear_regression(SIZES, seconds).slope
+
+
+@asynccontextmanager
+async def seeded(directory: Path) -> AsyncIterator[RunningService]:
+    """A service with one instance."""
+    directory.mkdir(parents=True)
+    await supervisor.create(directory, NAME)
+    try:
+        await seed(directory, NAME)
+        settings = {"WORKFLOW__BACKUP_TIMEOUT_SECONDS": str(JOB_SECONDS)}
+        async with running_service(directory, **settings) as service:
+            service.job_seconds = JOB_SECONDS
+            yield service
+    finally:
+        await supervisor.delete(directory, NAME)
+        shutil.rmtree(directory)
+
+
+async def _stop_and_start(service: RunningService) -> tuple[float, float]:
+    """Seconds of a stop that are ours, and Velero's."""
+    job = succeeded(await service.run(f"/instances/{NAME}/stop"))
+    steps = step_seconds((await service.client.get(f"/jobs/{job['id']}/events")).json())
+    succeeded(await service.run(f"/instances/{NAME}/start"))
+    return own_seconds(job, steps), steps["wait-for-backup"]
+
+
+def succeeded(job: dict[str, Any]) -> dict[str, Any]:
+    """A figure of a job that failed would be none."""
+    if job["status"] != "succeeded":
+        raise RuntimeError(f"the {job['type']} failed: {job['error']}")
+    return job
+
+
+async def fill_sandbox(service: RunningService, directory: Path, size: int) -> None:
+    """The bench's own instance."""
+    async with await KubeClient.connect(ClusterAccess(supervisor.kubeconfig(directory, NAME))) as kube:
+        await fill(service, NAME, kube, size)
+
+
+async def fill(service: RunningService, instance: str, kube: KubeClient, size: int) -> None:
+    """ConfigMaps of one KiB up to that many objects in a backup."""
+
+    async def create(number: int) -> None:
+        body = {"metadata": {"name": f"filler-{number}"}, "data": {"text": f"{number:<1024}"}}
+        await kube.create(CONFIG_MAPS, body, "internal")
+
+    preflight = (await service.client.get(f"/instances/{instance}/preflight")).json()
+    await some_at_once(create, range(preflight["objects"], size))
