@@ -92,16 +92,16 @@ class Harness:
         if ended["status"] == "failed":
             await self._set_right(kill, ended)
         elif kill.operation in {"start", "start anew"}:
-            await self._expect_markers(ended)
+            await self._judge_start(kill, ended)
 
     async def check(self) -> list[str]:
         """Bring everything to rest and give every violation of every rule."""
         product, seen = self.product, self.seen
         for operation in ("start", "stop", "start"):
-            await self._run(operation)
-        await self._expect_markers(None)
+            ended = await self._run(operation)
+        await self._expect_markers(None, ended)
+        in_bucket = await backups_in_bucket(product)  # which wakes the stack, by a job that is told of too
         await eventually(self._all_delivered, 60)
-        in_bucket = await backups_in_bucket(product)
         heard = [(body["data"]["job"]["id"], body["type"]) for body in map(_body, self.receiver.got)]
         checker = Checker(
             product.state_dir, NAME, proof_max_age_seconds=PROOF_MAX_AGE_SECONDS, earlier_power_log=seen.power_log
@@ -166,28 +166,38 @@ class Harness:
             return await cut_power(self.product, kill.delay_seconds)
         return kill_pod(self.product, kill.victim)
 
+    async def _judge_start(self, kill: Kill, ended: dict[str, Any]) -> None:
+        """One that succeeded has brought everything back; or it lost what it needs for that, and says what is due."""
+        if not _is_due(ended):
+            await self._expect_markers(kill, ended)
+            return
+        if ended["id"] not in self.seen.excused:
+            self.seen.violations.append(f"{kill} left a restore due: {ended['warnings']}")
+        await self._set_right(kill, ended)
+
     async def _set_right(self, kill: Kill, ended: dict[str, Any]) -> None:
         """A job that failed said why, and a start brings everything back; what was to be saved is still there."""
-        if ended["error"]["code"] == "internal-error":
+        if ended["status"] == "failed" and ended["error"]["code"] == "internal-error":
             self.seen.violations.append(f"{kill} ended in {ended['error']}")
         for _ in range(TRIES_TO_SET_RIGHT):
-            if (await self._run("start"))["status"] == "succeeded":
-                await self._expect_markers(None)
+            started = await self._run("start")
+            if started["status"] == "succeeded" and not _is_due(started):
+                await self._expect_markers(kill, started)
                 return
-        self.seen.violations.append(f"after {kill} no start succeeds")
+        self.seen.violations.append(f"after {kill} no start brings everything back")
 
     async def _run(self, operation: str) -> dict[str, Any]:
         job = await self._submit("POST", PATHS[operation])
         return await self.product.service.ended(job["id"]) if job is not None else {"status": "refused"}
 
-    async def _expect_markers(self, start: dict[str, Any] | None) -> None:
-        """Everything that was there before a power-off is there, unless the start says that a restore is still due."""
-        if start is not None and start["result"]["restore_outstanding"] is not None:
-            return
+    async def _expect_markers(self, kill: Kill | None, start: dict[str, Any]) -> None:
+        """Everything that was there before a power-off is there after a start that says so."""
         async with self.product.kube() as kube:
             there = {item["metadata"]["name"] for item in (await kube.list(CONFIG_MAPS, "default")).items}
         if lost := set(self.seen.markers) - there:
-            self.seen.violations.append(f"lost without a word: {sorted(lost)}")
+            result = start.get("result") or {}
+            said = {key: result.get(key) for key in ("action", "reason", "backup", "restored")}
+            self.seen.violations.append(f"lost without a word after {kill}: {sorted(lost)}; the start says {said}")
             self.seen.markers = [marker for marker in self.seen.markers if marker in there]
 
     async def _all_delivered(self) -> bool:
@@ -237,6 +247,11 @@ async def live_backups(product: Product) -> list[dict[str, Any]]:
     """Every Backup the cluster knows."""
     async with product.kube() as kube:
         return (await kube.list(BACKUPS, "velero")).items
+
+
+def _is_due(start: dict[str, Any]) -> bool:
+    """Whether a start that succeeded says that a restore still has to be done."""
+    return start["result"]["restore_outstanding"] is not None
 
 
 def _how(ended: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """``python -m tests.fuzz --requests 50000``: hostile requests to a running service; exit status 1 for any finding.
 
-A finding is a status of 500, an answer that the document does not declare, no answer, or a dead service.
+Most requests stand alone; the others are scenarios, whose steps go on from what earlier answers gave.
+A finding is a status of 500, an answer that the document does not declare, no answer, something made that is not there
+or something deleted that still is, or a dead service.
 The seed and the round say which requests were sent: ``--seed N`` begins with the same ones again.
 """
 
@@ -16,12 +18,15 @@ from typing import Any
 
 from schemathesis import GenerationMode
 
-from tests.fuzz.attack import SHORT_WAITS, Attack, a_webhook, operations_of, things_that_are_there
+from tests.fuzz.attack import SHORT_WAITS, Attack, Requests, a_webhook, operations_of, things_that_are_there
+from tests.fuzz.scenarios import Scenarios
 from tests.product import Product, sandbox_product
 from tests.programs import commit, keep_report, run_to_its_end
 
 #: Operations attacked at the same time.
 AT_ONCE = 4
+#: In each round, beside them.
+SCENARIOS = 60
 
 
 def main() -> int:
@@ -44,40 +49,56 @@ async def run(wanted: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kecs-state-fuzz-") as directory:
         async with sandbox_product(Path(directory), **SHORT_WAITS) as product:
             known = await things_that_are_there(product)
-            attack = Attack(str(product.service.client.base_url), known)
+            url = str(product.service.client.base_url)
+            attack, scenarios = Attack(url, known), Scenarios(url, known, number=SCENARIOS)
+            kinds = (attack, scenarios)
             alive = True
             rounds = itertools.count()
-            while alive and attack.requests < wanted:
+            while alive and answered(*kinds) < wanted:
                 attack.known = known | await a_webhook(product)
-                told = len(attack.failures)
-                await one_round(product, attack, seed + next(rounds))
-                for failure in attack.failures[told:]:
-                    print(f"FINDING: {failure}", flush=True)
+                told = [len(kind.failures) for kind in kinds]
+                await one_round(product, attack, scenarios, seed + next(rounds))
+                for kind, before in zip(kinds, told, strict=True):
+                    for failure in kind.failures[before:]:
+                        print(f"FINDING: {failure}", flush=True)
                 alive = await is_ready(product)
-                print(f"{attack.requests} of {wanted} requests, {time.monotonic() - began:.0f} s, "
-                      f"{len(attack.failures)} findings", flush=True)  # fmt: skip
+                print(f"{answered(*kinds)} of {wanted} requests, {scenarios.answered} of them in scenarios, "
+                      f"{time.monotonic() - began:.0f} s, {sum(len(kind.failures) for kind in kinds)} findings",
+                      flush=True)  # fmt: skip
     dead = [] if alive else ["the service is not ready any more"]
     return {
-        "requests": attack.requests,
+        "requests": answered(*kinds),
+        "requests_in_scenarios": scenarios.answered,
+        "scenarios": scenarios.begun,
         "minutes": round((time.monotonic() - began) / 60, 1),
         "rounds": next(rounds),
+        "generator_broken_off": attack.broken_off,
         "operations": len(attack.operations),
-        "statuses": {str(status): number for status, number in sorted(attack.statuses.items())},
-        "findings": sorted(set(attack.failures)) + dead,
+        "operations_in_scenarios": len(scenarios.operations),
+        "statuses": {str(status): number for status, number in sorted((attack.statuses + scenarios.statuses).items())},
+        "findings": sorted({*attack.failures, *scenarios.failures}) + dead,
     }
 
 
-async def one_round(product: Product, attack: Attack, number: int) -> None:
-    """What the document allows and what it does not, to every operation, some at a time."""
+def answered(*kinds: Requests) -> int:
+    """How many requests of all kinds were."""
+    return sum(kind.answered for kind in kinds)
+
+
+async def one_round(product: Product, attack: Attack, scenarios: Scenarios, number: int) -> None:
+    """What the document allows and what it does not, to every operation, some at a time; scenarios meanwhile."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(operation: Any, mode: GenerationMode) -> None:
         async with gate:
             await asyncio.to_thread(attack.on, operation, mode, number)
 
-    operations = operations_of((await product.service.client.get("/openapi.json")).json())
+    document = (await product.service.client.get("/openapi.json")).json()
     async with asyncio.TaskGroup() as group:
-        for operation, mode in itertools.product(operations, (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)):
+        group.create_task(asyncio.to_thread(scenarios.of, document, number))
+        for operation, mode in itertools.product(
+            operations_of(document), (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        ):
             group.create_task(one(operation, mode))
 
 

@@ -27,8 +27,8 @@ from tests.programs import keep_report, run_to_its_end
 from tests.service import running_service
 from tests.soak.growth import growth
 
-#: Connections, compiled statements, the allocator's arenas: what a process takes once.
-WARM_UP = 20
+#: Connections, compiled statements, arenas that fragments fill ever more slowly: what a process takes once.
+WARM_UP = 100
 BLOCK = 10
 AT_ONCE = 10
 SHUTDOWNS = 20
