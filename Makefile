@@ -34,7 +34,7 @@ demo: $(READY) ## Stop and start a sandbox instance and show, object by object, 
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test that needs nothing but Python
-	@$(BIN)/pytest -m "not real and not go and not browser and not docs and not postgres and not release" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "not real and not tools and not go and not browser and not docs and not postgres and not release" $(SIDE_BY_SIDE)
 
 chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during jobs and check that nothing is lost
 	@$(BIN)/python -m tests.chaos --kills 25
@@ -66,10 +66,10 @@ test-docs: $(READY) ## Type every command of README.md and docs/ on one sandbox 
 test-go: $(READY) ## Compile a Go client generated from openapi.json and stop and start an instance with it (Go)
 	@$(BIN)/pytest -m go
 
-test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO (root, Go; tests/real/README.md)
+test-real: $(READY) real-binaries ## Run the tests on real Kubernetes, Velero and MinIO, and with the real kubectl (root, Go; tests/real/README.md)
 	@# Alone: they look at all of this machine's processes, mounts and links.
 	@$(BIN)/pytest -m real $(ALONE)
-	@$(BIN)/pytest -m "real and not long" $(SIDE_BY_SIDE) --ignore $(ALONE)
+	@$(BIN)/pytest -m "(real or tools) and not long" $(SIDE_BY_SIDE) --ignore $(ALONE)
 
 test-real-long: $(READY) real-binaries ## Run the slow tests on the real ones; keeps the output in docs/runs
 	@mkdir -p docs/runs
@@ -130,8 +130,9 @@ docs: $(READY) $(SITE_BIN)/.ready ## Write docs/reference as the code says, and 
 	@$(BIN)/python -m reference
 	@$(SITE_BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir var/doctrees docs var/site
 
-bench: $(READY) ## Measure against baselines taken in the same run
-	@$(BIN)/python -m bench
+bench: $(READY) ## Measure against baselines taken in the same run (about an hour); writes docs/performance.md; BASE=COMMIT
+	@$(BIN)/python -m bench --keep docs/runs/bench.json $(if $(BASE),--base $(BASE)); missed=$$?; \
+		$(BIN)/python -m bench.page && exit $$missed
 
 # One resolution. The other two files are parts of it: what a container runs, and what builds the wheel.
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.service import free_port
+from app.sandbox.ports import free_port
 
 USER, PASSWORD = "kecs", "correct-horse-4711"
 #: Where Debian puts the programs of each version.

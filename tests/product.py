@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import CONFIG_MAPS, NAMESPACES, PODS
+from app.kubernetes.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, PODS
 from app.sandbox import supervisor
 from app.sandbox.faults import set_faults
 from tests.instances import NAME, Instance, SandboxInstance
@@ -76,6 +76,12 @@ class Product:
             for pod in pods
             if pod["metadata"]["namespace"] != "velero"
         }
+
+    async def velero_replicas(self) -> int:
+        """How many pods Velero is to have."""
+        async with self.kube() as kube:
+            deployment = await kube.get(DEPLOYMENTS, "velero", "velero")
+        return int(deployment["spec"]["replicas"])
 
     async def steps(self, job: dict[str, Any]) -> list[str]:
         """The steps of a job that were begun."""

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,19 +12,13 @@ from typing import Any
 
 import httpx
 
+from app.sandbox.ports import free_port
+
 #: What ``serve`` is told before the directory: with the embedded sandbox, or with the driver the settings name.
 SANDBOX = ("--sandbox", "--state-dir")
 CONFIGURED = ("--home",)
 READY_SECONDS = 45
 JOB_SECONDS = 50
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RunningService:

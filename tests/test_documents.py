@@ -78,7 +78,16 @@ def test_the_last_of_two_equal_keys_counts() -> None:
     assert read_yaml("a: 1\na: 2") == {"a": 2}
 
 
-@pytest.mark.parametrize("packed", [b"", b"{}", gzip.compress(b"{}")[:-4], gzip.compress(b"{")])
+@pytest.mark.parametrize(
+    "packed",
+    # Named, since gzip writes the time: two workers must give the tests the same names.
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{}", id="not gzipped"),
+        pytest.param(gzip.compress(b"{}")[:-4], id="cut off"),
+        pytest.param(gzip.compress(b"{"), id="no JSON"),
+    ],
+)
 def test_what_is_not_whole_gzipped_json_is_refused(packed: bytes) -> None:
     """Nothing, not gzipped, cut off, and no JSON inside."""
     with pytest.raises(UnreadableDocument):

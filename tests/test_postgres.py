@@ -17,11 +17,11 @@ from app.db import Database, DatabaseError
 from app.jobs.journal import Journal
 from app.jobs.repository import JobStore
 from app.jobs.states import JobStatus
+from app.sandbox.ports import free_port
 from tests.databases import ON_POSTGRES
 from tests.jobs.conftest import make_job
 from tests.jobs.running import reconciling
 from tests.postgres import PASSWORD, PostgresServer
-from tests.service import free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres

@@ -57,6 +57,13 @@ def test_settings_in_groups_of_groups_are_found() -> None:
     assert {"KECS_STATE_HOME", "KECS_STATE_STACK__IMAGES__MINIO", "KECS_STATE_STORAGE__BUCKET"} <= variables()
 
 
+def test_every_setting_says_what_it_is(made: dict[str, str]) -> None:
+    """A name and a default are not enough."""
+    rows = re.findall(r"^\| `KECS_STATE_.*$", made["settings.md"], re.MULTILINE)
+    assert len(rows) == len(variables())
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_every_variable_that_a_document_names_exists() -> None:
     """A name before an ellipsis is the beginning of several."""
     known = variables() | CLIENTS

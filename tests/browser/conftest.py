@@ -18,6 +18,8 @@ ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+#: A name that means this machine to the browser alone: a page from elsewhere, or one whose name was made to mean it.
+ATTACKER = "attacker.test"
 #: How long anything on a page may take; machines are slow at times, and nothing waits longer than it must.
 WAIT_MS = 20_000
 
@@ -63,7 +65,8 @@ async def browser() -> AsyncIterator[Browser]:
     program = chromium()
     expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS.split())
+        names = f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1"
+        started = await playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS.split(), names])
         yield started
         await started.close()
 

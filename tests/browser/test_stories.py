@@ -65,11 +65,12 @@ async def test_a_stop_and_a_start_are_followed_phase_by_phase(dashboard: Dashboa
 
 
 async def test_of_phases_side_by_side_one_is_the_current_one(dashboard: Dashboard, product: Product) -> None:
-    """A backup checks while it wakes the stack; a set has one current member at most."""
-    job = (await product.service.client.get("/jobs", params={"type": "backup"})).json()["jobs"][-1]
+    """A stop lets old backups go while it lists what has changed; a set has one current member at most."""
+    job = await product.stop()
+    await product.start()
     side_by_side = [
         {"id": n, "job_id": job["id"], "type": "step.started", "at": job["created_at"], "data": {"step": step}}
-        for n, step in enumerate(("prepare-scope", "wake-stack"), start=1)
+        for n, step in enumerate(("prune-backups", "list-changes-since-backup"), start=1)
     ]
     await dashboard.page.route(f"**/jobs/{job['id']}/events*", lambda route: route.fulfill(json=side_by_side))
     await dashboard.open(f"/jobs/{job['id']}")

@@ -45,7 +45,11 @@ class K3dInstance(SandboxInstance):
 
     async def power_on(self) -> None:
         """By k3d."""
-        await self._run(self.machine.settings.program, "cluster", "start", CLUSTER)
+        await self.run_k3d("cluster", "start", CLUSTER)
+
+    async def run_k3d(self, *arguments: str) -> None:
+        """A command of k3d's, by somebody's hand."""
+        await self._run(self.machine.settings.program, *arguments)
 
     async def power_off(self) -> None:
         """By Docker."""

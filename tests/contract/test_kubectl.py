@@ -12,6 +12,8 @@ from tests.contract.conftest import Programs
 from tests.contract.world import World
 from tests.tools import Running, Tool
 
+pytestmark = pytest.mark.tools
+
 GADGETS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",

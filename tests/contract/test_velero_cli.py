@@ -13,6 +13,8 @@ from tests.contract.world import World
 from tests.tools import Tool
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.tools
+
 
 async def _set_public_url(world: World, url: str | None) -> None:
     patch = {"spec": {"config": {"publicUrl": url}}}

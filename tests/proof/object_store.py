@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.sandbox.ports import free_port
 from app.storage.s3 import S3Credentials
 
 _READY_SECONDS = 30
@@ -34,7 +34,7 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
     data, temporary = home / "data", home / "tmp"
     data.mkdir()
     temporary.mkdir()
-    port = _free_port()
+    port = free_port()
     credentials = S3Credentials("tester", "tester-secret")
     environment = os.environ | {
         "TMPDIR": str(temporary),
@@ -56,13 +56,6 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
         except subprocess.TimeoutExpired:
             process.kill()  # its server dies with it
             process.wait(timeout=_END_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _wait(url: str, log: Path) -> None:

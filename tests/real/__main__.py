@@ -24,6 +24,13 @@ def build(_: argparse.Namespace) -> None:
         image.archive()
 
 
+def unbuilt(_: argparse.Namespace) -> dict[str, Any]:
+    """How many seconds ``build`` would take, about, on two cores of its own."""
+    from tests.real.binaries import BUILDS
+
+    return {"seconds": sum(build.seconds for build in BUILDS if not build.place.exists())}
+
+
 def versions(_: argparse.Namespace) -> dict[str, Any]:
     """What is real here, for the head of a record."""
     from tests.real.binaries import VERSIONS
@@ -103,7 +110,7 @@ def _running(name: str) -> Slot:
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
-    "build": build, "versions": versions, "create": create, "wipe": wipe, "delete": delete,
+    "build": build, "unbuilt": unbuilt, "versions": versions, "create": create, "wipe": wipe, "delete": delete,
     "list": list_clusters, "state": state, "start": start, "stop": stop, "access": access, "mounts": mounts,
 }  # fmt: skip
 
@@ -114,7 +121,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, function in _VERBS.items():
         verb = verbs.add_parser(name, help=(function.__doc__ or "").partition("\n")[0])
-        if name not in {"build", "versions", "list"}:
+        if name not in {"build", "unbuilt", "versions", "list"}:
             verb.add_argument("name")
         if name == "create":
             verb.add_argument("--host-directory", type=Path, required=True)

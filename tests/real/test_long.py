@@ -1,6 +1,5 @@
 """Minutes on real clusters: many stops in a row, many objects, and power failures in the worst moments."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.kubernetes.resources import CONFIG_MAPS
+from tests.bulk import some_at_once
 from tests.chaos.checker import Checker
 from tests.chaos.harness import SETTINGS, live_backups
 from tests.chaos.rounds import STEPS
@@ -50,16 +50,12 @@ async def test_many_stops_and_starts_in_a_row(product: Product) -> None:
 
 async def test_a_thousand_objects_come_back_equal(product: Product) -> None:
     """Every one compared."""
-    limit = asyncio.Semaphore(16)
 
     async def create(number: int) -> None:
-        async with limit:
-            await kube.create(
-                CONFIG_MAPS, {"metadata": {"name": f"many-{number}"}, "data": {"n": "x" * 500}}, "internal"
-            )
+        await kube.create(CONFIG_MAPS, {"metadata": {"name": f"many-{number}"}, "data": {"n": "x" * 500}}, "internal")
 
     async with product.kube() as kube:
-        await asyncio.gather(*(create(number) for number in range(OBJECTS)))
+        await some_at_once(create, range(OBJECTS))
     await product.stop()
     await product.recreate()
     comparison = (await product.start())["result"]["restored"]["comparison"]

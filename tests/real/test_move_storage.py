@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.sandbox.ports import free_port
 from app.storage.errors import ObjectStoreUnavailable
 from app.storage.s3 import S3Credentials, S3Options, S3Store
 from app.velero.models import BACKUP_STORAGE_LOCATIONS
@@ -19,7 +20,7 @@ from tests.product import Product
 from tests.real.available import need_real_clusters
 from tests.real.binaries import binary
 from tests.real.instance import RealInstance
-from tests.service import free_port, running_service
+from tests.service import running_service
 from tests.waiting import eventually
 from tests.workflows.volumes import MEBIBYTE, add_workload, checksums, directory, write
 

@@ -14,7 +14,7 @@ from app.velero.images import gone_from_registry, images, known_defect, normal_r
 from app.velero.models import ALL_TYPES, parse_backup
 from app.velero.preflight import concerns_backups
 from app.velero.stack.crds import parse_definitions, remembered_definitions, require_filter_policies
-from app.velero.stack.freshness import is_old
+from app.velero.stack.freshness import available_since, is_old
 from app.velero.stack.troubles import image_missing, troubles_of
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -136,12 +136,20 @@ def test_a_missing_image_names_the_setting_to_override() -> None:
 
 @pytest.mark.parametrize(
     ("pod_age", "type_age", "expected"),
-    [(60, 30, True), (30, 60, True), (3600, 1800, True), (1800, 3600, False), (30, 7200, False)],
+    [(60, 30, True), (30, 60, False), (3600, 1800, True), (1800, 3600, False), (30, 35, True)],
 )
 def test_knowledge_is_old_when_a_type_may_have_been_missed(pod_age: int, type_age: int, *, expected: bool) -> None:
-    """Newer than Velero's pod, or younger than six minutes; ages in seconds."""
-    started, made = NOW - timedelta(seconds=pod_age), NOW - timedelta(seconds=type_age)
-    assert is_old([started], [made, NOW - timedelta(days=1)], NOW) is expected
+    """Served since Velero's pod was made, or hardly longer; ages in seconds."""
+    started, since = NOW - timedelta(seconds=pod_age), NOW - timedelta(seconds=type_age)
+    assert is_old([started], [since, NOW - timedelta(days=1)]) is expected
+
+
+def test_a_group_counts_from_when_it_answers() -> None:
+    """Its APIService may be older than Velero, and its server have come up afterwards; one without an answer is out."""
+    condition = {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:10:00Z"}
+    service = {"metadata": {"name": "v1.late", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"group": "late"}}
+    assert available_since(service | {"status": {"conditions": [condition]}}) == datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
+    assert available_since(service | {"status": {"conditions": [condition | {"status": "False"}]}}) is None
 
 
 STORED = {

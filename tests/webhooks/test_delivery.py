@@ -10,12 +10,12 @@ import pytest
 
 from app.jobs.states import JobStatus
 from app.queries import now
+from app.sandbox.ports import free_port
 from app.webhooks.addresses import Addresses
 from app.webhooks.messages import EventType
 from app.webhooks.models import Delivery, Endpoint
 from app.webhooks.queue import MAX_ATTEMPTS, PAUSES, Message, Outcome
 from tests.databases import ON_BOTH_DATABASES
-from tests.service import free_port
 from tests.waiting import eventually
 from tests.webhooks.conftest import Office
 from tests.webhooks.receiver import Answer, Receiver, listening

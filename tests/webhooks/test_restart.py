@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.sandbox.ports import free_port
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
-from tests.service import free_port
 from tests.waiting import eventually
 from tests.webhooks.receiver import Receiver, listening
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.kubernetes.resources import NODES
+from app.sandbox.ports import free_port
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
-from tests.service import free_port
 
 
 async def diagnosis(product: Product) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.sandbox import supervisor
+from app.sandbox.faults import set_faults
 from app.velero.models import BACKUPS
 from tests.chaos.victims import kill_pod
 from tests.instances import NAME
@@ -40,6 +41,40 @@ async def test_a_failed_restore_leaves_the_cluster_running_and_the_next_stop_ref
     again = await product.start()
     assert again["result"]["restore_outstanding"] is None
     assert (await product.stop())["result"]["protected"]
+
+
+async def recreated_with_a_silent_store(product: Product, **rule: Any) -> str:
+    """A cluster made anew after two backups, whose store has no answer to downloads; the newer backup's name."""
+    await product.back_up()
+    await product.add_config_map("newer")
+    newer: str = (await product.stop())["result"]["backup"]
+    await product.recreate()
+    silent = {"how": "status", "path": "/velero/backups/*.tar.gz", "method": "GET", "code": 503, "reason": "SlowDown"}
+    set_faults(supervisor.cluster_directory(product.state_dir, NAME), store=[silent | rule])
+    return newer
+
+
+async def test_a_store_that_is_silent_for_a_while_brings_back_no_older_state(product: Product) -> None:
+    """Only damage makes a start fall back; whoever does not answer is asked again."""
+    newer = await recreated_with_a_silent_store(product, times=4)
+    job = await product.start()
+    assert (job["status"], job["result"]["backup"]) == ("succeeded", newer)
+    assert job["result"]["restore_outstanding"] is None
+    assert "older-backup" not in {warning["code"] for warning in job["warnings"]}
+    assert await product.has_config_map("newer")
+
+
+async def test_with_a_store_that_stays_silent_the_newest_backup_stays_due(tmp_path: Path) -> None:
+    """Nothing older is restored in its place; once the store answers, the next start brings everything back."""
+    async with sandbox_product(tmp_path, WORKFLOW__RETRY_TIMEOUT_SECONDS="2") as product:
+        newer = await recreated_with_a_silent_store(product)
+        job = await product.start()
+        assert "restore-failed" in {warning["code"] for warning in job["warnings"]}
+        assert (job["status"], job["result"]["restore_outstanding"]) == ("succeeded", newer)
+        product.faults()
+        again = await product.start()
+        assert (again["result"]["backup"], again["result"]["restore_outstanding"]) == (newer, None)
+        assert await product.has_config_map("newer")
 
 
 async def test_a_required_restore_that_fails_fails_the_start(product: Product) -> None:

@@ -13,6 +13,7 @@ from tests.product import sandbox_product
 from tests.workflows.conftest import Products
 
 STOP = [
+    "require-storage",
     "prepare-scope",
     "take-inventory",
     "wake-stack",
@@ -32,7 +33,7 @@ MIGRATION = ["ask-kecs", "create-backup", "prove-backup", "check-coverage", "swi
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_stop_killed_in_each_of_its_steps_still_ends_with_a_proof(products: Products) -> None:
-    """One job, killed and resumed ten times; the proof that counted was fresh."""
+    """One job, killed and resumed in each; the proof that counted was fresh."""
     async with products(**SETTINGS) as product:
         job: dict[str, Any] = (await product.service.post(f"/instances/{NAME}/stop")).json()
         for step in STOP:

@@ -75,6 +75,7 @@ async def test_a_migration_and_its_way_back(tmp_path: Path) -> None:
         assert (await product.stop())["result"]["protected"] is False
 
 
+@pytest.mark.timeout(240)
 async def test_the_three_stages_and_back_on_one_instance(tmp_path: Path) -> None:
     """1.0, 1.1, 1.2 and 1.0 again, by restarts with another setting: each stop and start does what its stage says."""
     async with sandbox_product(tmp_path, ROLLOUT="opt-in") as product:

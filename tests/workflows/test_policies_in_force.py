@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.kubernetes.resources import DEPLOYMENTS
 from tests.instances import NAME
 from tests.product import Product, sandbox_product
 from tests.waiting import eventually
@@ -41,16 +40,9 @@ async def statuses(product: Product) -> dict[str, str]:
     return {row["id"]: row["status"] for row in await product.backups()}
 
 
-async def velero_replicas(product: Product) -> int:
-    """How many pods Velero is to have."""
-    async with product.kube() as kube:
-        deployment = await kube.get(DEPLOYMENTS, "velero", "velero")
-    return int(deployment["spec"]["replicas"])
-
-
 async def sleeps(product: Product) -> bool:
     """Whether it has none."""
-    return await velero_replicas(product) == 0
+    return await product.velero_replicas() == 0
 
 
 async def test_keep_last(product: Product) -> None:
@@ -136,6 +128,6 @@ async def test_a_stack_that_is_resident_no_more_goes_to_sleep(product: Product) 
     """At once, not after the next job."""
     await decide(product, stack="resident")
     await product.back_up()
-    assert await velero_replicas(product) == 1
+    assert await product.velero_replicas() == 1
     await decide(product)
     await eventually(lambda: sleeps(product))

@@ -2,20 +2,25 @@
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from app.clusters.sandbox import SandboxClusters
 from app.db import Database
+from app.history.retention import OnHost
+from app.host.config import InstanceConfig, MigrationRecord
+from app.host.files import HostDirectoryError
 from app.host.instance_directory import InstanceDirectory
 from app.jobs.repository import JobStore
 from app.proof.archive import Archive, ArchivedObject
+from app.proof.evidence import save_pin
 from app.proof.index import INDEX_FILE, write_index
 from app.proof.models import ObjectKey
 from app.settings import Settings
 from app.workflows.archives import lost_by_falling_back
-from app.workflows.records import recall_backups
+from app.workflows.records import look_on_host, recall_backups
 from app.workflows.world import World
 
 
@@ -89,3 +94,34 @@ def test_falling_back_without_an_index_says_so_in_general(tmp_path: Path) -> Non
     """The older backup may be from before indexes were kept."""
     directory = InstanceDirectory.open(tmp_path, "demo")
     assert lost_by_falling_back(directory, "newer", "older") == ["everything that changed after older"]
+
+
+async def test_a_history_is_told_what_the_directory_still_needs(world: World) -> None:
+    """Backups that something refers to, and those of which anything is left: a proof, a pin, or data."""
+    assert await look_on_host(world, "demo") is None
+    directory = directory_of(world)
+    (directory.minio_directory / "velero" / "backups" / "stored").mkdir(parents=True)
+    assert await look_on_host(world, "demo") == OnHost(due=frozenset(), present=frozenset({"stored"}))
+    save_pin(directory, "pinned", pinned=True)
+    at = datetime.now(UTC)
+    directory.save_config(
+        InstanceConfig(
+            instance_id="i",
+            created_at=at,
+            restore_outstanding="outstanding",
+            restore_pending="pending",
+            migration=MigrationRecord(at=at, backup="switched", previous=None),
+        )
+    )
+    found = await look_on_host(world, "demo")
+    assert found == OnHost(
+        due=frozenset({"outstanding", "pending", "switched"}), present=frozenset({"stored", "pinned"})
+    )
+
+
+async def test_a_history_is_not_told_anything_of_a_broken_record(world: World) -> None:
+    """Then nothing of that instance is removed."""
+    directory_of(world).path.mkdir(parents=True)
+    directory_of(world).config_path.write_text("{")
+    with pytest.raises(HostDirectoryError):
+        await look_on_host(world, "demo")

@@ -9,7 +9,7 @@ from tests.instances import NAME
 from tests.product import Product
 from tests.tools import Tool, program
 
-pytestmark = pytest.mark.whatever_driver
+pytestmark = [pytest.mark.whatever_driver, pytest.mark.tools]
 
 
 async def test_the_velero_cli_agrees_with_the_service(product: Product, tmp_path: Path) -> None:
