@@ -1,14 +1,16 @@
 """Every metric."""
 
 from app.api.statistics import TASKS
-from app.jobs.statistics import BUCKETS_SECONDS, metric_families
+from app.jobs.counting import BUCKETS_SECONDS
+from app.jobs.statistics import metric_families
 from reference.markdown import code, table
 
 _INTRODUCTION = """# Metrics
 
-`GET /metrics` in Prometheus' text format, `GET /stats` as JSON. Those of jobs are computed from the recorded jobs: a
-restart of the service loses none, and no scrape wakes a pod. Where the system tells of them (`/proc`), Prometheus'
-usual `process_*` are there too.
+`GET /metrics` in Prometheus' text format, `GET /stats` as JSON. Those of jobs and backups are counted in the database,
+in the transaction in which something ends: a restart of the service loses none, no counter falls when [old jobs are
+removed](../scale.md), and no scrape wakes a pod. Where the system tells of them (`/proc`), Prometheus' usual
+`process_*` are there too.
 """
 
 
