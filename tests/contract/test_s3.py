@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from app.storage.errors import ObjectNotFound
 from app.storage.s3 import S3Credentials, S3Store
-from tests.contract.velero import a_name
+from tests.contract.velero import a_name, validate_anew
 from tests.contract.world import KEYS, World
 
 BUCKET = "velero"
@@ -27,16 +27,22 @@ async def s3(awake: World) -> Any:
 
 @pytest_asyncio.fixture
 async def prefix(awake: World) -> AsyncIterator[str]:
-    """A corner of the bucket of the test's own; emptied, since Velero minds what it does not know."""
-    name = a_name("contract")
-    yield f"{name}/"
-    await awake.store.delete([found.key for found in await awake.store.list_objects(f"{name}/")])
+    """A corner of the bucket of the test's own, in a folder Velero allows: no validation may see another one."""
+    corner = f"plugins/{a_name('contract')}/"
+    yield corner
+    await awake.store.delete([found.key for found in await awake.store.list_objects(corner)])
 
 
 def refused(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
     """Code and HTTP status of a refusal."""
     answer = error.value.response
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+async def test_velero_does_not_mind_the_corner_of_these_tests(awake: World, prefix: str) -> None:
+    """A folder it does not know makes its location unavailable until the next validation, and fails other tests."""
+    await awake.store.put(prefix + "something", b"x")
+    await validate_anew(awake)
 
 
 async def test_an_unsigned_request_is_refused(awake: World) -> None:

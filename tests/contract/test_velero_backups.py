@@ -24,6 +24,7 @@ from tests.contract.velero import (
     phase,
     policy,
     unpacked,
+    validate_anew,
 )
 from tests.contract.world import World
 
@@ -307,17 +308,7 @@ async def test_a_location_that_does_not_work_says_why_and_refuses_backups(awake:
 
 async def test_a_changed_location_is_validated_at_once(awake: World) -> None:
     """That is how a wake gets a validation of its own instead of waiting for the next."""
-    found = await awake.kube.get(BACKUP_STORAGE_LOCATIONS, "default", VELERO)
-    other = "5s" if found["spec"].get("validationFrequency") != "5s" else "5001ms"
-    patch = {"status": {"lastValidationTime": None}, "spec": {"validationFrequency": other}}
-    await awake.kube.merge_patch(BACKUP_STORAGE_LOCATIONS, "default", patch, VELERO)
-    await awake.kube.wait_for(BACKUP_STORAGE_LOCATIONS, "default", VELERO, validated, timeout_seconds=4)
-
-
-def validated(found: dict[str, Any] | None) -> bool:
-    """Whether a location works, as of a validation since the last was forgotten."""
-    status = (found or {}).get("status") or {}
-    return status.get("phase") == "Available" and "lastValidationTime" in status
+    await validate_anew(awake)
 
 
 async def test_a_terminating_namespace_is_saved_as_it_is(awake: World, namespace: str) -> None:

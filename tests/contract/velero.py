@@ -10,7 +10,7 @@ from typing import Any
 from app.kubernetes.resources import CONFIG_MAPS, Resource
 from app.storage import layout
 from app.velero.bodies import custom_resource, policy_config_map
-from app.velero.models import BACKUPS, RESTORES
+from app.velero.models import BACKUP_STORAGE_LOCATIONS, BACKUPS, RESTORES
 from tests.contract.world import World
 
 VELERO = "velero"
@@ -51,6 +51,19 @@ async def ended(world: World, resource: Resource, name: str) -> Object:
     )
     assert found is not None
     return found
+
+
+async def validate_anew(world: World) -> None:
+    """The default location Available, as of a validation that a change of its specification has brought at once."""
+
+    def validated(found: Object | None) -> bool:
+        return found is not None and phase(found) == "Available" and "lastValidationTime" in found["status"]
+
+    found = await world.kube.get(BACKUP_STORAGE_LOCATIONS, "default", VELERO)
+    other = "5s" if found["spec"].get("validationFrequency") != "5s" else "5001ms"
+    patch = {"status": {"lastValidationTime": None}, "spec": {"validationFrequency": other}}
+    await world.kube.merge_patch(BACKUP_STORAGE_LOCATIONS, "default", patch, VELERO)
+    await world.kube.wait_for(BACKUP_STORAGE_LOCATIONS, "default", VELERO, validated, timeout_seconds=4)
 
 
 def phase(found: Object) -> str:
