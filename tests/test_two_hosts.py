@@ -65,7 +65,6 @@ async def at_step(service: RunningService, job: dict[str, Any], step: str) -> No
         raise AssertionError(f"not there yet: {events}\n{service.log.read_text()[-3000:]}") from None
 
 
-@pytest.mark.timeout(120)
 async def test_each_service_works_its_own_jobs_and_a_killed_one_takes_only_its_own_down(
     tmp_path: Path, url: str
 ) -> None:

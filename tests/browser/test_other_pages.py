@@ -17,7 +17,7 @@ from playwright.async_api import BrowserContext, Page
 from tests.api.serving import ServedApi, served_api
 from tests.browser.conftest import ATTACKER
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 SECRET = "what only its own page may read"
 #: Another port of the same machine is another origin of the same site; a name of the attacker's is another site.

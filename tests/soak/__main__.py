@@ -6,6 +6,7 @@ Exit status 1 if a figure grows, a job fails, or a shutdown takes too long.
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from app.db import THREADS
 from app.jobs.reconciler import SHUTDOWN_SECONDS
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
@@ -35,6 +37,9 @@ SHUTDOWNS = 20
 SHUTDOWN_STEPS = ["prepare-scope", "wake-stack", "create-backup", "wait-for-backup", "prove-backup", "power-off"]
 #: Rows of two jobs, their steps and events: history is kept, and this is its price.
 DATABASE_BYTES_PER_ROUND = 64 * 1024
+#: The loop's own, the database's, asyncio's pool by its rule, and the one that unpacks. A pool grows when more of its
+#: threads than ever before are busy at once, which may come late: so this is a limit and no slope.
+MOST_THREADS = 1 + THREADS + min(32, (os.cpu_count() or 1) + 4) + 1
 PROGRESS_SECONDS = 10
 #: Fewer leave too few blocks for a slope.
 FEWEST_ROUNDS = WARM_UP + 8 * BLOCK
@@ -121,6 +126,9 @@ def judge(samples: list[dict[str, float]], report: dict[str, Any]) -> None:
         if name == "database_bytes":
             if found.slope > DATABASE_BYTES_PER_ROUND:
                 report["violations"].append(f"the database grows by {found.slope:.0f} bytes in each round")
+        elif name == "threads":
+            if (most := max(each[name] for each in samples)) > MOST_THREADS:
+                report["violations"].append(f"{most} threads, and all pools together have {MOST_THREADS}")
         elif found.real:
             report["violations"].append(f"{name} grows by {found.slope:.4f} in each round")
     before, after = report["objects_in_bucket_after_warm_up"], report["objects_in_bucket_at_the_end"]

@@ -62,7 +62,6 @@ async def test_a_full_restore_killed_in_each_of_its_steps_still_brings_everythin
         assert ended["result"]["restore_outstanding"] is None
 
 
-@pytest.mark.timeout(120)
 async def test_a_migration_killed_in_each_of_its_steps_switches_once(tmp_path: Path) -> None:
     """One job with one backup; the way back is what the policy said before the first attempt."""
     async with sandbox_product(tmp_path, ROLLOUT="opt-in", **SETTINGS) as product:

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.product import sandbox_product
 from tests.waiting import eventually
 
 LINGER_SECONDS = 4
 
 
-@pytest.mark.timeout(120)
 async def test_it_lingers_after_a_backup_and_never_through_a_stop(tmp_path: Path) -> None:
     """Up when the job has ended, down when the time is over; a stop lays it down before the power goes."""
     async with sandbox_product(tmp_path, STACK__LINGER_SECONDS=str(LINGER_SECONDS)) as product:

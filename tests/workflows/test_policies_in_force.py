@@ -11,7 +11,7 @@ from tests.instances import NAME
 from tests.product import Product, sandbox_product
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH = f"/instances/{NAME}/policy"
 
 
