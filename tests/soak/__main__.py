@@ -40,6 +40,8 @@ DATABASE_BYTES_PER_ROUND = 64 * 1024
 #: The loop's own, the database's, asyncio's pool by its rule, and the one that unpacks. A pool grows when more of its
 #: threads than ever before are busy at once, which may come late: so this is a limit and no slope.
 MOST_THREADS = 1 + THREADS + min(32, (os.cpu_count() or 1) + 4) + 1
+READ = ["/jobs", "/events", "/stats", "/instances", "/webhooks", "/health", "/metrics"]
+READ_OF_INSTANCE = ["", "/backups", "/stats", "/policy", "/migration"]
 PROGRESS_SECONDS = 10
 #: Fewer leave too few blocks for a slope.
 FEWEST_ROUNDS = WARM_UP + 8 * BLOCK
@@ -74,15 +76,17 @@ async def run(rounds: int) -> dict[str, Any]:
 
 
 async def cycle(product: Product, rounds: int, report: dict[str, Any]) -> None:
-    """Stops and starts, with a sample after each pair."""
+    """Stops and starts, with a sample after each pair; people read meanwhile, as they would."""
     samples: list[dict[str, float]] = []
     told_at = 0.0
     for number in range(rounds):
         for operation in (product.stop, product.start):
             job = await operation()
-            if job["status"] != "succeeded":
-                report["violations"].append(f"round {number}: {job['type']} ended as {job['error']}")
+            if job["status"] != "succeeded" or job["warnings"]:
+                problem = job["error"] or job["warnings"]
+                report["violations"].append(f"round {number}: {job['type']} {job['status']}: {problem}")
                 await product.start()
+        await read_everything(product)
         if number == WARM_UP:
             report["objects_in_bucket_after_warm_up"] = len(await keys_in_bucket(product))
         samples.append(await sample(product))
@@ -92,6 +96,14 @@ async def cycle(product: Product, rounds: int, report: dict[str, Any]) -> None:
     report["objects_in_bucket_at_the_end"] = len(await keys_in_bucket(product))
     report["samples"] = samples
     judge(samples[WARM_UP:], report)
+
+
+async def read_everything(product: Product) -> None:
+    """What the dashboard and scripts ask for, often enough at once for every connection of the database."""
+    newest = (await product.service.client.get("/jobs")).json()["jobs"][0]["id"]
+    paths = [*READ, *(f"/instances/{NAME}{below}" for below in READ_OF_INSTANCE), f"/jobs/{newest}/events"]
+    for answer in await asyncio.gather(*(product.service.client.get(path) for path in paths * 3)):
+        answer.raise_for_status()
 
 
 async def sample(product: Product) -> dict[str, float]:
