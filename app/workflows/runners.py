@@ -44,6 +44,7 @@ class StackResult(BaseModel):
 
 async def back_up_instance(request: BackupRequest, session: InstanceSession, journal: Journal) -> BackupResult:
     """Make a proven backup and leave the instance running."""
+    session.ask_ahead()
     require_running(session, await read_power(session))
     backup = await make_proven_backup("backup", request.backup, session, journal)
     return BackupResult(

@@ -26,6 +26,8 @@ CLOCK_SECONDS = 1.0
 
 async def stop_instance(request: StopRequest, session: InstanceSession, journal: Journal) -> StopResult:
     """Back the instance up, prove the backup, then power its cluster off."""
+    if request.backup.mode != "skip":
+        session.ask_ahead()
     reading = await read_power(session)
     resumed = journal.power_off_begun and reading.state is not PowerState.RUNNING
     if reading.state is PowerState.STOPPED and not resumed:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from app.errors import ExternalStoreNotConfigured
 from app.host.config import ExternalRecord, Policy
@@ -49,7 +49,8 @@ class InstanceSession:
         self.settings = world.settings
         self.directory = InstanceDirectory.open(world.settings.instances_directory, instance)
         self._opened = AsyncExitStack()
-        self._lock = asyncio.Lock()
+        self._lock, self._mounts_lock = asyncio.Lock(), asyncio.Lock()
+        self._asked_ahead: asyncio.Future[Any] | None = None
         self._kube: KubeClient | None = None
         self._mounts: list[Mount] | None = None
         self._knows_mounts = False
@@ -82,6 +83,15 @@ class InstanceSession:
         """The stack's settings, as they are for this instance."""
         return self.settings.stack.model_copy(update={"mode": self.rules().stack})
 
+    def ask_ahead(self) -> None:
+        """Have the power driver say how the cluster is reached and what it mounts, while something else is looked at.
+
+        It runs programs for both, one after the other. Whoever needs an answer waits for this one; a failure is asked
+        for again, and told then.
+        """
+        if self._asked_ahead is None:
+            self._asked_ahead = asyncio.gather(self.kube(), self.mounts(), return_exceptions=True)
+
     async def kube(self) -> KubeClient:
         """The cluster's API, connected with a fresh kubeconfig of the power driver."""
         async with self._lock:
@@ -92,7 +102,7 @@ class InstanceSession:
 
     async def mounts(self) -> list[Mount] | None:
         """The host directories that the cluster's nodes see; the driver is asked once, as it runs programs for it."""
-        async with self._lock:
+        async with self._mounts_lock:
             if not self._knows_mounts:
                 self._mounts = await self.world.clusters.mounts(self.instance)
                 self._knows_mounts = True
@@ -154,6 +164,10 @@ class InstanceSession:
 
     async def forget_access(self) -> None:
         """Close every connection; after a power change nothing of it is valid any more."""
+        if self._asked_ahead is not None:
+            self._asked_ahead.cancel()
+            await asyncio.wait([self._asked_ahead])
+            self._asked_ahead = None
         opened, self._opened = self._opened, AsyncExitStack()
         self._kube = None
         self._knows_mounts = False
