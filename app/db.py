@@ -63,7 +63,7 @@ class Database:
         self._reading = self.engine if self.is_sqlite else postgres.for_reading(self.engine)
         #: Looks, first in every transaction that writes, whether this process still may; raises if not.
         self.fence: Callable[[Session], None] | None = None
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._threads = self._new_threads()
         self._written = asyncio.Event()
 
     @classmethod
@@ -75,6 +75,15 @@ class Database:
             yield database
         finally:
             await database.close()
+
+    @staticmethod
+    def _new_threads() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+
+    def replace_threads(self) -> None:
+        """New threads for what comes, see ``app.memory.Workers``; the old ones end with what they do."""
+        old, self._threads = self._threads, self._new_threads()
+        old.shutdown(wait=False)
 
     async def close(self) -> None:
         """Close every connection, after what still runs on them."""

@@ -50,6 +50,24 @@ async def value_of(database: Database, query: str) -> object:
     return await database.read(lambda session: session.execute(text(query)).scalar())
 
 
+async def test_work_goes_on_while_threads_are_replaced(database: Database) -> None:
+    """One that runs comes to its end, and its thread after it; what comes meanwhile has a new one."""
+    may_end = threading.Event()
+
+    def held(_session: Session) -> threading.Thread:
+        may_end.wait(30)
+        return threading.current_thread()
+
+    holding = asyncio.create_task(database.read(held))
+    await asyncio.sleep(0.01)
+    database.replace_threads()
+    other = await database.read(lambda _session: threading.current_thread())
+    may_end.set()
+    old = await holding
+    await asyncio.to_thread(old.join, 30)
+    assert (old.is_alive(), other is old, other.is_alive()) == (False, False, True)
+
+
 @pytest.mark.parametrize(
     ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
 )

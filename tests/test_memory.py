@@ -1,14 +1,18 @@
-"""How the process's memory is kept, on glibc."""
+"""How the process's memory is kept, and its threads."""
 
+import asyncio
 import json
 import platform
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="these are settings of glibc's malloc")
+from app.memory import Workers
+
+glibc_only = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="these are settings of glibc's malloc")
 
 #: In a process of its own: what is set stays set.
 PROGRAM = """
@@ -72,13 +76,29 @@ def measured(mode: str) -> dict[str, Any]:
     return found
 
 
+@glibc_only
 def test_threads_share_two_heaps_and_large_blocks_stay_outside() -> None:
     """Six threads that allocate at one moment; a megabyte asked for after four were freed."""
     assert measured("set") == {"heaps": 2, "own_blocks": 1}
 
 
+@glibc_only
 def test_glibc_does_otherwise_by_itself() -> None:
     """What the test above would not see if the setting did nothing."""
     left = measured("unset")
     assert left["heaps"] > 2
     assert left["own_blocks"] == 0
+
+
+async def test_replaced_workers_end_and_lose_nothing() -> None:
+    """Idle ones at once, one that works when it is done; what comes meanwhile goes to others."""
+    workers, may_end = Workers(), threading.Event()
+    idle = await asyncio.to_thread(threading.current_thread)
+    working = asyncio.create_task(asyncio.to_thread(may_end.wait, 30))
+    await asyncio.sleep(0.01)
+    workers.replace()
+    other = await asyncio.to_thread(threading.current_thread)
+    may_end.set()
+    assert await working is True
+    await asyncio.to_thread(idle.join, 30)
+    assert (idle.is_alive(), other is idle, other.is_alive()) == (False, False, True)

@@ -80,23 +80,29 @@ class AccessControl:
         return token
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send, services: Services, caller: str) -> None:
-        status = 500
+        """Recorded before it is answered: who has the answer finds the record."""
+        recorded = False
 
-        async def note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, note_status)
-        finally:
+        async def record(status: int) -> None:
+            nonlocal recorded
+            recorded = True
             said = (caller, scope["method"], scope["path"], status)
             logger.info("%s: %s %s answered %d", *said, extra={"action": "audit"})
             try:
                 await services.audit.add(caller=caller, method=scope["method"], path=scope["path"], status=status)
             except ServiceError as error:
                 logger.error("%s", error.detail, extra={"action": "audit-failed"})  # noqa: TRY400 - says it all
+
+        async def record_and_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await record(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, record_and_send)
+        finally:
+            if not recorded:
+                await record(500)
 
 
 def _check_scope(token: Token, scope: Scope) -> None:

@@ -1,11 +1,14 @@
 """Tokens over HTTP: who is let in, who is not, and what is kept of it."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.access.audit import AuditStore
 from app.access.tokens import Scope
 from app.settings import ServerSettings
 from tests.api.serving import ServedApi, served_api
@@ -91,6 +94,19 @@ async def test_what_changes_something_is_recorded(api: ServedApi) -> None:
         ("local", "POST", "/instances/nobody/stop", 404),
         ("ci", "POST", "/instances/demo/stop", 202),
     ]
+
+
+async def test_a_change_is_recorded_before_it_is_answered(api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the database takes, who has the answer finds the record."""
+    add = AuditStore.add
+
+    async def slowly(store: AuditStore, **event: Any) -> None:
+        await asyncio.sleep(0.2)
+        await add(store, **event)
+
+    monkeypatch.setattr(AuditStore, "add", slowly)
+    await api.client.post("/instances/nobody/stop")
+    assert [event["status"] for event in (await api.client.get("/audit")).json()["events"]] == [404]
 
 
 async def test_the_record_is_read_in_pages(api: ServedApi) -> None:
