@@ -42,7 +42,7 @@ chaos: $(READY) ## Kill service, Velero, S3 server and cluster 25 times during j
 chaos-long: $(READY) ## The same 500 times (about 45 minutes); keeps the report in docs/runs
 	@$(BIN)/python -m tests.chaos --kills 500 --keep docs/runs/chaos.json
 
-soak: $(READY) ## 400 stops and starts, ten at once, many shutdowns (about an hour); keeps the report in docs/runs
+soak: $(READY) ## 300 stops and starts, ten at once, many shutdowns (about 40 minutes); keeps the report in docs/runs
 	@$(BIN)/python -m tests.soak --keep docs/runs/soak.json
 
 fuzz: $(READY) ## 50,000 hostile requests to a sandbox service (about half an hour); keeps the report in docs/runs

@@ -1,14 +1,14 @@
 """Every query on backups, each in a short transaction of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import tuple_
+from sqlalchemy import text, tuple_
 from sqlmodel import Session, col, select
 
 from app.db import Database
 from app.jobs.counting import count_backup
-from app.jobs.models import BackupRecord, Job
+from app.jobs.models import KEPT_SQL, BackupRecord, Job
 from app.jobs.telling import Tell, tell_nobody
 from app.queries import now, reads, writes
 
@@ -33,14 +33,21 @@ class BackupStore:
             self._tell(session, "backup.proven", job, {"backup": record.name, "size_bytes": record.size_bytes})
 
     @reads
-    def list(self, session: Session, instance: str) -> Sequence[BackupRecord]:
-        """Every backup ever recorded of an instance, newest first."""
+    def kept(self, session: Session, instance: str) -> Sequence[BackupRecord]:
+        """Every backup of an instance that is not deleted, newest first: a few, however long the history is."""
         query = (
             select(BackupRecord)
-            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
+            .where(col(BackupRecord.host) == self.host, col(BackupRecord.instance) == instance, text(KEPT_SQL))
             .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
         )
         return session.execute(query).scalars().all()
+
+    @reads
+    def recorded(self, session: Session, instance: str, names: Collection[str]) -> set[str]:
+        """Which of these names have a row, be it of a deleted backup."""
+        of_instance = col(BackupRecord.host) == self.host, col(BackupRecord.instance) == instance
+        query = select(BackupRecord.name).where(*of_instance, col(BackupRecord.name).in_(names))
+        return set(session.execute(query).scalars())
 
     @reads
     def find(self, session: Session, instance: str, name: str) -> BackupRecord | None:

@@ -16,14 +16,14 @@ import threading
 from pathlib import Path
 
 from app.sandbox.faults import Rules, read_faults
-from app.sandbox.ports import free_port
+from app.sandbox.ports import BESIDE, free_port
 
 SIGNING_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 #: Without a limit it keeps 350 MB after a burst of small objects; below 300 MiB it collects garbage without end
 #: (measured at 150 MiB: 6.5 times the work for the same requests, and an eighth of a core for ever while idle).
 MEMORY_LIMIT = "320MiB"
-#: SeaweedFS derives each gRPC port by adding this to the HTTP port.
-GRPC_OFFSET = 10_000
+#: Beside S3; each has one port more for gRPC.
+PARTS = ("master", "volume", "filer")
 PR_SET_PDEATHSIG = 1
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     private = Path(os.environ["TMPDIR"]) / f"objectstore-{secrets.token_hex(4)}"
     private.mkdir(mode=0o700, parents=True)
     rules = _rules()
-    port = ports["9000"] if rules is None else free_port()
+    port = ports["9000"] if rules is None else free_port(BESIDE)
     write_configuration(private, os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"])
     print("This is SeaweedFS in the kecs-state sandbox, not MinIO.", flush=True)  # noqa: T201 - the container's log
     environment = os.environ | {"GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(private)}
@@ -81,7 +81,6 @@ def write_configuration(private: Path, access_key: str, secret_key: str) -> None
 
 def arguments(data: Path, s3_port: int) -> list[str]:
     """The hardened command line; every port on loopback."""
-    master, volume, filer = (free_port(GRPC_OFFSET) for _ in range(3))
     return [
         str(Path(sys.executable).parent / "weed"),
         "-logtostderr=true",
@@ -90,7 +89,7 @@ def arguments(data: Path, s3_port: int) -> list[str]:
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         f"-s3.port={s3_port}",
-        f"-s3.port.grpc={free_port()}",
+        f"-s3.port.grpc={free_port(BESIDE)}",
         "-s3.config=identities.json",
         "-s3.autoCreateBucket=false",
         "-s3.iam=false",
@@ -98,9 +97,8 @@ def arguments(data: Path, s3_port: int) -> list[str]:
         "-s3.port.lance=0",
         "-webdav=false",
         "-admin.ui=false",
-        f"-master.port={master}",
-        f"-volume.port={volume}",
-        f"-filer.port={filer}",
+        *(f"-{part}.port={free_port(BESIDE)}" for part in PARTS),
+        *(f"-{part}.port.grpc={free_port(BESIDE)}" for part in PARTS),
     ]
 
 

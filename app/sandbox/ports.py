@@ -4,23 +4,24 @@ import secrets
 import socket
 from collections import deque
 
-#: Below what the kernel gives away by itself (Linux from 32768, macOS from 49152), above the kubelet's own.
-FIRST, LAST = 11_000, 29_999
+#: Below what the kernel gives away by itself (Linux from 32768, macOS from 49152), above the kubelet's own. Even ones
+#: for what a process is told, odd ones for what it takes beside: it cannot know who else was told a port and has not
+#: bound it yet.
+TOLD, BESIDE = range(11_000, 30_000, 2), range(11_001, 30_000, 2)
 #: The last answers of this process: what it has just promised to one server is not free for the next.
 _promised: deque[int] = deque(maxlen=1_000)
 
 
-def free_port(sibling: int = 0) -> int:
-    """A loopback port on which nobody listens at this moment, nor on the one that lies ``sibling`` above it.
+def free_port(among: range = TOLD) -> int:
+    """A loopback port on which nobody listens at this moment.
 
     Not one that the kernel chose (``bind`` to port 0): until its process binds it, the kernel may give the same
     port to anybody's connection or server.
     """
     while True:
-        port = FIRST + secrets.randbelow(LAST - sibling - FIRST + 1)
-        both = {port, port + sibling}
-        if both.isdisjoint(_promised) and all(_is_free(number) for number in both):
-            _promised.extend(both)
+        port = among[secrets.randbelow(len(among))]
+        if port not in _promised and _is_free(port):
+            _promised.append(port)
             return port
 
 

@@ -46,7 +46,7 @@ async def choose_backup(session: InstanceSession, journal: Journal, wanted: str,
 
 async def _candidates(session: InstanceSession, wanted: str) -> list[str]:
     """The wanted backup, then the older proven full ones, newest first."""
-    records: Sequence[BackupRecord] = await session.world.store.backups.list(session.instance)
+    records: Sequence[BackupRecord] = await session.world.store.backups.kept(session.instance)
     names = [record.name for record in records if record.status == "proven" and record.scope == "full"]
     return names[names.index(wanted) :] if wanted in names else [wanted, *names]
 

@@ -42,7 +42,7 @@ async def delete_and_forget(session: InstanceSession, backup: str) -> None:
 
 async def refuse_needed(world: World, directory: InstanceDirectory, name: str, request: DeleteBackupJob) -> None:
     """Raise for a backup that must stay: pinned, due to be restored, or the last good one unless that is forced."""
-    records = [record for record in await world.store.backups.list(name) if record.status != "deleted"]
+    records = await world.store.backups.kept(name)
     record = next((record for record in records if record.name == request.backup), None)
     if record is None:
         raise backup_not_found(name, request.backup)

@@ -35,7 +35,7 @@ async def newest_proven(session: InstanceSession) -> str | None:
     config = session.directory.load_config()
     if config is None:
         return None
-    for record in await session.world.store.backups.list(session.instance):
+    for record in await session.world.store.backups.kept(session.instance):
         if record.status == "proven" and record.scope == "full" and record.instance_id == config.instance_id:
             return record.name
     return None

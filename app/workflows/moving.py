@@ -92,11 +92,7 @@ async def plan_move(session: InstanceSession, to: Literal["internal", "external"
     source = await storage_record(session)
     target = await prepare_host(session) if to == "internal" else external_target(session)
     instance_id = session.instance_id
-    rows = [
-        row
-        for row in await session.world.store.backups.list(session.instance)
-        if row.status != "deleted" and row.instance_id == instance_id
-    ]
+    rows = [row for row in await session.world.store.backups.kept(session.instance) if row.instance_id == instance_id]
     movable = [row for row in rows if row.status == "proven" and find_proof(session.directory, row.name)]
     names = [row.name for row in movable]
     return Move(

@@ -32,7 +32,7 @@ async def read_history(session: InstanceSession) -> RebuildResult:
     store = session.world.store.backups
     await recall_backups(session.world, session.instance)
     stored = await note_bucket_backups(session)
-    rows = [row for row in await store.list(session.instance) if row.status != "deleted"]
+    rows = await store.kept(session.instance)
     gone = [row.name for row in rows if row.name not in stored]
     for name in gone:
         await note_damage(session, name)

@@ -68,8 +68,11 @@ def record_of_proof(
 async def recall_backups(world: World, instance: str) -> None:
     """Rows for what the host alone tells: kept proofs, and directories of backups where the store is MinIO."""
     directory = InstanceDirectory.open(world.settings.instances_directory, instance)
-    known = {record.name for record in await world.store.backups.list(instance)}
-    for proof in await asyncio.to_thread(list_proofs, directory):
+    proofs = await asyncio.to_thread(list_proofs, directory)
+    stored = await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket)
+    names = {*(proof.backup for proof in proofs), *(path.name for path in stored)}
+    known = await world.store.backups.recorded(instance, names)
+    for proof in proofs:
         if proof.verdict != "failed" and proof.backup not in known:
             record = record_of_proof(world, instance, proof, created_at=proof.started_at)
             record.pinned = is_pinned(directory, proof.backup)
@@ -78,7 +81,7 @@ async def recall_backups(world: World, instance: str) -> None:
     config = directory.load_config()
     if config is not None and isinstance(config.storage, ExternalRecord):
         return  # what lies on this host was left there by a move
-    for path in await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket):
+    for path in stored:
         if path.name not in known:
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             await world.store.backups.save(_found(world, instance, path.name, scope="unknown", created_at=made_at))
@@ -109,8 +112,8 @@ def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
 
 async def note_bucket_backups(session: InstanceSession) -> set[str]:
     """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake."""
-    store, rows = await session.objects(), await session.world.store.backups.list(session.instance)
-    known = {row.name for row in rows if row.status != "deleted" and row.scope != "unknown"}
+    store, rows = await session.objects(), await session.world.store.backups.kept(session.instance)
+    known = {row.name for row in rows if row.scope != "unknown"}
     stored = {layout.backup_name_of(prefix) for prefix in await store.list_prefixes("backups/")}
     for name in sorted(stored - known):
         await session.world.store.backups.save(await _of_bucket(session, store, name))
@@ -162,13 +165,12 @@ def _found(
 async def list_other_backups(session: InstanceSession) -> list[str]:
     """Backups of this instance that no start restores by itself, newest first; nothing is woken for it."""
     await recall_backups(session.world, session.instance)
-    rows = await session.world.store.backups.list(session.instance)
-    return [row.name for row in rows if row.status != "deleted"]
+    return [row.name for row in await session.world.store.backups.kept(session.instance)]
 
 
 async def newer_accepted(session: InstanceSession, backup: str) -> list[str]:
     """Full backups that were only accepted and are newer than this one, newest first."""
-    rows = [row for row in await session.world.store.backups.list(session.instance) if row.scope == "full"]
+    rows = [row for row in await session.world.store.backups.kept(session.instance) if row.scope == "full"]
     names = [row.name for row in rows]
     newer = rows[: names.index(backup)] if backup in names else []
     return [row.name for row in newer if row.status == "accepted"]

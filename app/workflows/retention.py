@@ -11,29 +11,28 @@ from app.workflows.world import InstanceSession
 
 
 def victims(records: Sequence[BackupRecord], keep: int, spared: set[str]) -> list[str]:
-    """Names of backups that may go, oldest first; ``records`` are one instance's, newest first.
+    """Names of backups that may go, oldest first; ``records`` are those an instance has, newest first.
 
     The newest ``keep`` proven full backups stay, and beside them as many partial ones and as many accepted ones,
     which displace nothing but their own kind. Pinned and spared ones stay without counting. Tries that came to nothing
     go once they are older than the oldest proven one kept.
     """
-    present = [record for record in records if record.status != "deleted"]
     going: set[str] = set()
     for scope, status in product(("full", "partial"), ("proven", "accepted")):
-        kind = [record for record in present if record.scope == scope and record.status == status]
+        kind = [record for record in records if record.scope == scope and record.status == status]
         counted = [record for record in kind if not record.pinned and record.name not in spared]
         going.update(record.name for record in counted[keep:])
         if len(counted) >= keep and (scope, status) == ("full", "proven"):
             oldest_kept = counted[keep - 1].created_at
             going.update(
                 record.name
-                for record in present
+                for record in records
                 if record.status not in {"proven", "accepted"}
                 and record.created_at < oldest_kept
                 and not record.pinned
                 and record.name not in spared
             )
-    return [record.name for record in reversed(present) if record.name in going]
+    return [record.name for record in reversed(records) if record.name in going]
 
 
 async def prune_backups(session: InstanceSession) -> list[str]:
@@ -43,7 +42,7 @@ async def prune_backups(session: InstanceSession) -> list[str]:
         return []
     store = session.world.store
     records = [
-        record for record in await store.backups.list(session.instance) if record.instance_id == config.instance_id
+        record for record in await store.backups.kept(session.instance) if record.instance_id == config.instance_id
     ]
     spared = {name for name in (config.restore_outstanding, config.restore_pending) if name}
     keep = session.rules().keep_last

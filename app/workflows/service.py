@@ -356,7 +356,7 @@ class Operations:
 
     async def _view(self, name: str, status: ClusterStatus) -> InstanceView:
         config = self._directory(name).load_config()
-        records = [record for record in await self._world.store.backups.list(name) if record.status != "deleted"]
+        records = await self._world.store.backups.kept(name)
         proven = next((record for record in records if record.status == "proven" and record.scope == "full"), None)
         active = await self._world.store.active_job(name)
         outstanding = None

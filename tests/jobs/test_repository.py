@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from app.db import Database
 from app.errors import JobAlreadyFinished, JobNotFound, JobOfAnotherHost, OperationInProgress, PastPointOfNoReturn
@@ -121,4 +122,29 @@ async def test_a_deleted_backup_stays_as_history(store: JobStore) -> None:
     await store.backups.save(record)
     await store.backups.mark_deleted("demo", "b")
     assert await store.backups.find("demo", "b") is None
-    assert [row.status for row in await store.backups.list("demo")] == ["deleted"]
+    page = await store.backups.page("demo", status=None, before=None, limit=10)
+    assert ([row.status for row in page], await store.backups.kept("demo")) == (["deleted"], [])
+    assert await store.backups.recorded("demo", {"b", "never"}) == {"b"}
+
+
+async def test_a_long_history_is_not_read_to_know_what_there_is(store: JobStore) -> None:
+    """Deleted backups' rows hold their proofs; every stop read them all, several times, and took ever more for it."""
+    for number in range(50):
+        record = BackupRecord(
+            host="here", instance="demo", name=f"b{number:02}", instance_id="i", scope="full", status="proven",
+            created_at=now(), proof={"objects": "x" * 1000},
+        )  # fmt: skip
+        await store.backups.save(record)
+        if number < 47:
+            await store.backups.mark_deleted("demo", record.name)
+    loaded: list[str] = []
+
+    def note(row: BackupRecord, _context: object) -> None:
+        loaded.append(row.name)
+
+    event.listen(BackupRecord, "load", note)
+    try:
+        assert [row.name for row in await store.backups.kept("demo")] == ["b49", "b48", "b47"]
+    finally:
+        event.remove(BackupRecord, "load", note)
+    assert sorted(loaded) == ["b47", "b48", "b49"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.sandbox import ports
+from app.sandbox.objectstore import arguments
 
 
 def test_a_port_is_not_one_that_the_kernel_gives_to_others() -> None:
@@ -18,21 +19,24 @@ def test_a_port_is_not_one_that_the_kernel_gives_to_others() -> None:
     assert all(ports.free_port() < first for _ in range(100))
 
 
-def test_a_port_is_promised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that needs several is told of each before it binds any, and of a sibling with its port."""
-    monkeypatch.setattr(ports, "LAST", ports.FIRST + 39)
-    promised = [ports.free_port(sibling=20) for _ in range(5)]
-    singles = [ports.free_port() for _ in range(10)]
-
-    everything = [*promised, *(port + 20 for port in promised), *singles]
-    assert len(set(everything)) == len(everything)
+def test_a_port_is_promised_once() -> None:
+    """A server that needs several is told of each before it binds any."""
+    few = range(11_000, 11_040, 2)
+    assert {ports.free_port(few) for _ in few} == set(few)
 
 
 def test_a_port_somebody_listens_on_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two ports, the free one."""
-    taken = ports.free_port(sibling=1)
+    taken, free = ports.free_port(), ports.free_port()
     monkeypatch.setattr(ports, "_promised", [])
-    monkeypatch.setattr(ports, "FIRST", taken)
-    monkeypatch.setattr(ports, "LAST", taken + 1)
     with socket.create_server(("127.0.0.1", taken)):
-        assert ports.free_port() == taken + 1
+        low, high = sorted((taken, free))
+        assert ports.free_port(range(low, high + 1, high - low)) == free
+
+
+def test_an_object_store_takes_no_port_that_somebody_was_told() -> None:
+    """Its S3 port is bound last: one of its other parts once had that very port, and answered for it."""
+    told = ports.free_port()
+    used = [int(each.partition("=")[2]) for each in arguments(Path("data"), told) if ".port" in each]
+    beside = [port for port in used if port not in {0, told}]
+    assert (used.count(told), len(set(beside)), set(beside) & set(ports.TOLD)) == (1, 7, set())

@@ -31,7 +31,7 @@ from tests.soak.growth import growth
 
 #: Connections, compiled statements, and caches that fill ever more slowly: SQLite's of pages, for each connection, and
 #: glibc's of freed blocks, for each thread.
-WARM_UP = 200
+WARM_UP = 100
 BLOCK = 10
 AT_ONCE = 10
 SHUTDOWNS = 20
@@ -51,7 +51,7 @@ FEWEST_ROUNDS = WARM_UP + 8 * BLOCK
 def main() -> int:
     """The process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=400, help="stops and starts (400)")
+    parser.add_argument("--rounds", type=int, default=300, help="stops and starts (300)")
     parser.add_argument("--keep", type=Path, default=Path("var/soak.json"), help="where the report goes")
     asked = parser.parse_args()
     if asked.rounds < FEWEST_ROUNDS:

@@ -44,7 +44,7 @@ async def test_what_minio_keeps_on_the_host_is_listed_without_waking_it(world: W
     stored.mkdir(parents=True)
     os.utime(stored.parent, (1_700_000_000, 1_700_000_000))
     await recall_backups(world, "demo")
-    (row,) = await world.store.backups.list("demo")
+    (row,) = await world.store.backups.kept("demo")
     assert (row.name, row.status, row.scope, row.instance_id) == ("old", "unproven", "unknown", "")
     assert row.created_at.timestamp() == 1_700_000_000
 
@@ -54,7 +54,7 @@ async def test_recalling_twice_changes_nothing(world: World) -> None:
     (directory_of(world).minio_directory / "velero" / "backups" / "old").mkdir(parents=True)
     for _ in range(2):
         await recall_backups(world, "demo")
-    assert len(await world.store.backups.list("demo")) == 1
+    assert len(await world.store.backups.kept("demo")) == 1
 
 
 async def test_a_link_in_the_store_is_no_backup(world: World, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_a_link_in_the_store_is_no_backup(world: World, tmp_path: Path) ->
     backups.mkdir(parents=True)
     (backups / "elsewhere").symlink_to(tmp_path)
     await recall_backups(world, "demo")
-    assert await world.store.backups.list("demo") == []
+    assert await world.store.backups.kept("demo") == []
 
 
 def archive(**versions: str) -> Archive:
