@@ -6,13 +6,17 @@ and write past the signatures; each of these is switched off here.
 
 import asyncio
 import ctypes
+import errno
 import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from app.sandbox.faults import Rules, read_faults
@@ -25,6 +29,10 @@ MEMORY_LIMIT = "320MiB"
 #: Beside S3; each has one port more for gRPC.
 PARTS = ("master", "volume", "filer")
 PR_SET_PDEATHSIG = 1
+#: Where SeaweedFS, whatever it is told, makes a socket for each of its ports, and leaves it when it is killed.
+SOCKETS = Path("/tmp")  # noqa: S108 - its choice
+#: A younger one may be between its making and its first listener.
+YOUNG_SECONDS = 60.0
 
 
 def main() -> int:
@@ -34,6 +42,7 @@ def main() -> int:
     data = Path(mounts["/data"])
     private = Path(os.environ["TMPDIR"]) / f"objectstore-{secrets.token_hex(4)}"
     private.mkdir(mode=0o700, parents=True)
+    remove_dead_sockets(SOCKETS)
     rules = _rules()
     port = ports["9000"] if rules is None else free_port(BESIDE)
     write_configuration(private, os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"])
@@ -53,6 +62,17 @@ def main() -> int:
         proxy = storeproxy.serve(ports["9000"], port, rules)
         threading.Thread(target=asyncio.run, args=[proxy], daemon=True).start()
     return max(server.wait(), 0)
+
+
+def remove_dead_sockets(directory: Path) -> None:
+    """Remove what killed servers of this user have left: sockets on which nobody listens."""
+    for path in directory.glob("seaweedfs-*.sock"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            found = path.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > YOUNG_SECONDS:
+                probe.settimeout(1)
+                if probe.connect_ex(str(path)) == errno.ECONNREFUSED:
+                    path.unlink()
 
 
 def _rules() -> Rules | None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app.sandbox import ports
-from app.sandbox.objectstore import arguments
 
 
 def test_a_port_is_not_one_that_the_kernel_gives_to_others() -> None:
@@ -32,11 +31,3 @@ def test_a_port_somebody_listens_on_is_not_given(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", taken)):
         low, high = sorted((taken, free))
         assert ports.free_port(range(low, high + 1, high - low)) == free
-
-
-def test_an_object_store_takes_no_port_that_somebody_was_told() -> None:
-    """Its S3 port is bound last: one of its other parts once had that very port, and answered for it."""
-    told = ports.free_port()
-    used = [int(each.partition("=")[2]) for each in arguments(Path("data"), told) if ".port" in each]
-    beside = [port for port in used if port not in {0, told}]
-    assert (used.count(told), len(set(beside)), set(beside) & set(ports.TOLD)) == (1, 7, set())
