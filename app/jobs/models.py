@@ -114,7 +114,15 @@ class BackupRecord(SQLModel, table=True):
     __table_args__ = (
         Index("backup_by_host", "host", "created_at"),
         Index("backup_by_instance", "host", "instance", "created_at", "name"),
-        Index("backup_kept", "host", sqlite_where=text(KEPT_SQL), postgresql_where=text(KEPT_SQL)),
+        Index(
+            "backup_kept",
+            "host",
+            "instance",
+            "created_at",
+            "name",
+            sqlite_where=text(KEPT_SQL),
+            postgresql_where=text(KEPT_SQL),
+        ),
     )
 
     host: str = Field(primary_key=True)

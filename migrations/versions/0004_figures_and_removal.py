@@ -19,7 +19,7 @@ INDEXES = {
     "job_ended_by_instance": ("job", ("host", "instance", "id"), ENDED_SQL),
     "backup_by_host": ("backup", ("host", "created_at"), None),
     "backup_by_instance": ("backup", ("host", "instance", "created_at", "name"), None),
-    "backup_kept": ("backup", ("host",), "status <> 'deleted'"),
+    "backup_kept": ("backup", ("host", "instance", "created_at", "name"), "status <> 'deleted'"),
     "audit_event_by_host": ("audit_event", ("host", "id"), None),
     "webhook_delivery_by_host": ("webhook_delivery", ("host", "id"), None),
 }
