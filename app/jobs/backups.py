@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import text, tuple_
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.db import Database
 from app.jobs.counting import count_backup
@@ -35,12 +36,7 @@ class BackupStore:
     @reads
     def kept(self, session: Session, instance: str) -> Sequence[BackupRecord]:
         """Every backup of an instance that is not deleted, newest first: a few, however long the history is."""
-        query = (
-            select(BackupRecord)
-            .where(col(BackupRecord.host) == self.host, col(BackupRecord.instance) == instance, text(KEPT_SQL))
-            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
-        )
-        return session.execute(query).scalars().all()
+        return session.execute(self._newest_first(instance).where(text(KEPT_SQL))).scalars().all()
 
     @reads
     def recorded(self, session: Session, instance: str, names: Collection[str]) -> set[str]:
@@ -61,12 +57,7 @@ class BackupStore:
     ) -> Sequence[BackupRecord]:
         """Newest first; ``before`` is the time and the name of the last one of the page before."""
         order = tuple_(col(BackupRecord.created_at), col(BackupRecord.name))
-        query = (
-            select(BackupRecord)
-            .where(col(BackupRecord.instance) == instance, col(BackupRecord.host) == self.host)
-            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
-            .limit(limit)
-        )
+        query = self._newest_first(instance).limit(limit)
         if status is not None:
             query = query.where(col(BackupRecord.status) == status)
         if before is not None:
@@ -86,3 +77,10 @@ class BackupStore:
         record = session.get(BackupRecord, (self.host, instance, name))
         if record is not None:
             record.status, record.deleted_at = "deleted", now()
+
+    def _newest_first(self, instance: str) -> SelectOfScalar[BackupRecord]:
+        return (
+            select(BackupRecord)
+            .where(col(BackupRecord.host) == self.host, col(BackupRecord.instance) == instance)
+            .order_by(col(BackupRecord.created_at).desc(), col(BackupRecord.name).desc())
+        )

@@ -69,18 +69,17 @@ async def recall_backups(world: World, instance: str) -> None:
     """Rows for what the host alone tells: kept proofs, and directories of backups where the store is MinIO."""
     directory = InstanceDirectory.open(world.settings.instances_directory, instance)
     proofs = await asyncio.to_thread(list_proofs, directory)
-    stored = await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket)
-    names = {*(proof.backup for proof in proofs), *(path.name for path in stored)}
-    known = await world.store.backups.recorded(instance, names)
+    known = await world.store.backups.recorded(instance, {proof.backup for proof in proofs})
     for proof in proofs:
         if proof.verdict != "failed" and proof.backup not in known:
             record = record_of_proof(world, instance, proof, created_at=proof.started_at)
             record.pinned = is_pinned(directory, proof.backup)
             await world.store.backups.save(record)
-            known.add(proof.backup)
     config = directory.load_config()
     if config is not None and isinstance(config.storage, ExternalRecord):
         return  # what lies on this host was left there by a move
+    stored = await asyncio.to_thread(_stored_on_host, directory, world.settings.stack.bucket)
+    known = await world.store.backups.recorded(instance, {path.name for path in stored})
     for path in stored:
         if path.name not in known:
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
