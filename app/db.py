@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from sqlmodel import Session
 
 from app import postgres
 from app.errors import ServiceError
+from app.memory import Threads
 from app.settings import Settings
 
 #: How long a writer waits for another one, in milliseconds.
@@ -63,7 +65,7 @@ class Database:
         self._reading = self.engine if self.is_sqlite else postgres.for_reading(self.engine)
         #: Looks, first in every transaction that writes, whether this process still may; raises if not.
         self.fence: Callable[[Session], None] | None = None
-        self._threads = self._new_threads()
+        self.threads = Threads(partial(ThreadPoolExecutor, THREADS, thread_name_prefix="database"))
         self._written = asyncio.Event()
 
     @classmethod
@@ -76,18 +78,9 @@ class Database:
         finally:
             await database.close()
 
-    @staticmethod
-    def _new_threads() -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(THREADS, thread_name_prefix="database")
-
-    def replace_threads(self) -> None:
-        """New threads for what comes, see ``app.memory.Workers``; the old ones end with what they do."""
-        old, self._threads = self._threads, self._new_threads()
-        old.shutdown(wait=False)
-
     async def close(self) -> None:
         """Close every connection, after what still runs on them."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self.threads.pool.shutdown)
         self.engine.dispose()
 
     async def read(self, query: Callable[[Session], T]) -> T:
@@ -108,7 +101,7 @@ class Database:
 
     async def check_writable(self) -> None:
         """Raise ``DatabaseError`` unless the write lock can be had; nothing is written, so it may be cancelled."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._write, lambda _session: None)
+        await asyncio.get_running_loop().run_in_executor(self.threads.pool, self._write, lambda _session: None)
 
     def connect_alone(self) -> Connection:
         """A connection of PostgreSQL beside the pool, for locks that last as long as it does."""
@@ -124,7 +117,7 @@ class Database:
 
         The thread goes on in any case: who left it behind would not know what the row says.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        future = asyncio.get_running_loop().run_in_executor(self.threads.pool, work, *args)
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
             try:

@@ -24,7 +24,7 @@ from app.jobs.claim import Claim
 from app.jobs.reconciler import Reconciler
 from app.jobs.repository import JobStore
 from app.jobs.statistics import Statistics
-from app.memory import Workers, give_back_freed, keep_freed_together, keep_what_is_loaded
+from app.memory import Threads, begin_workers, give_back_freed, keep_freed_together, keep_what_is_loaded
 from app.ports import Clusters
 from app.scratch import remove_left_behind
 from app.settings import Settings
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services:
     keep_freed_together()
-    workers = Workers()
+    workers = Threads(begin_workers)
     clusters = power_driver(settings)
     opened.enter_context(ServiceLock(settings.instances_directory, url=settings.server.url))
     if removed := await asyncio.to_thread(remove_left_behind):
@@ -75,7 +75,7 @@ async def _open_services(settings: Settings, opened: AsyncExitStack) -> Services
     async def on_idle(instance: str) -> float:
         again_seconds = await settle(world, instance)
         workers.replace()
-        database.replace_threads()
+        database.threads.replace()
         await asyncio.to_thread(give_back_freed)
         return again_seconds
 

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 #: Of glibc's <malloc.h>.
@@ -49,23 +50,26 @@ def give_back_freed() -> None:
             trim(0)
 
 
-class Workers:
-    """The threads of ``asyncio.to_thread``, in whose place others can come.
+class Threads:
+    """A pool of threads in whose place others can come.
 
     For each thread glibc keeps small blocks it has freed, up to a quarter of a MiB, and only the thread's end gives
     them back. Measured by ``mallinfo2``: what is out of the heap rises by 5 KB with each of a hundred stops and starts,
     and without that cache it does not.
     """
 
-    def __init__(self) -> None:
-        self._pool = self._begin()
+    def __init__(self, begin: Callable[[], ThreadPoolExecutor]) -> None:
+        self._begin = begin
+        self.pool = begin()
 
     def replace(self) -> None:
         """New threads for what comes; the old ones end with what they do."""
-        old, self._pool = self._pool, self._begin()
+        old, self.pool = self.pool, self._begin()
         old.shutdown(wait=False)
 
-    def _begin(self) -> ThreadPoolExecutor:
-        pool = ThreadPoolExecutor(thread_name_prefix="worker")
-        asyncio.get_running_loop().set_default_executor(pool)
-        return pool
+
+def begin_workers() -> ThreadPoolExecutor:
+    """The pool of ``asyncio.to_thread`` from now on."""
+    pool = ThreadPoolExecutor(thread_name_prefix="worker")
+    asyncio.get_running_loop().set_default_executor(pool)
+    return pool

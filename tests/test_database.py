@@ -60,7 +60,7 @@ async def test_work_goes_on_while_threads_are_replaced(database: Database) -> No
 
     holding = asyncio.create_task(database.read(held))
     await asyncio.sleep(0.01)
-    database.replace_threads()
+    database.threads.replace()
     other = await database.read(lambda _session: threading.current_thread())
     may_end.set()
     old = await holding

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.memory import Workers
+from app.memory import Threads, begin_workers
 
 glibc_only = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="these are settings of glibc's malloc")
 
@@ -92,7 +92,7 @@ def test_glibc_does_otherwise_by_itself() -> None:
 
 async def test_replaced_workers_end_and_lose_nothing() -> None:
     """Idle ones at once, one that works when it is done; what comes meanwhile goes to others."""
-    workers, may_end = Workers(), threading.Event()
+    workers, may_end = Threads(begin_workers), threading.Event()
     idle = await asyncio.to_thread(threading.current_thread)
     working = asyncio.create_task(asyncio.to_thread(may_end.wait, 30))
     await asyncio.sleep(0.01)
