@@ -19,9 +19,11 @@ def test_a_port_is_not_one_that_the_kernel_gives_to_others() -> None:
 
 
 def test_a_port_is_promised_once() -> None:
-    """A server that needs several is told of each before it binds any."""
-    few = range(11_000, 11_040, 2)
+    """A server that needs several is told of each before it binds any; when all are promised, it is refused."""
+    few = range(30_000, 30_040, 2)  # nobody else's
     assert {ports.free_port(few) for _ in few} == set(few)
+    with pytest.raises(OSError, match="no port is free between 30000 and 30038"):
+        ports.free_port(few)
 
 
 def test_a_port_somebody_listens_on_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
