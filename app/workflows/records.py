@@ -110,12 +110,17 @@ def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
 
 
 async def note_bucket_backups(session: InstanceSession) -> set[str]:
-    """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake."""
-    store, rows = await session.objects(), await session.world.store.backups.kept(session.instance)
-    known = {row.name for row in rows if row.scope != "unknown"}
+    """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake.
+
+    The row of a deleted one stays as it is: SeaweedFS lists its directory until it has cleaned up.
+    """
+    store, backups = await session.objects(), session.world.store.backups
     stored = {layout.backup_name_of(prefix) for prefix in await store.list_prefixes("backups/")}
-    for name in sorted(stored - known):
-        await session.world.store.backups.save(await _of_bucket(session, store, name))
+    kept = {row.name: row for row in await backups.kept(session.instance)}
+    known = {name for name, row in kept.items() if row.scope != "unknown"}
+    deleted = await backups.recorded(session.instance, stored - kept.keys())
+    for name in sorted(stored - known - deleted):
+        await backups.save(await _of_bucket(session, store, name))
     return stored
 
 

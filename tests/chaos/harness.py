@@ -15,7 +15,7 @@ from typing import Any
 from app.kubernetes.resources import CONFIG_MAPS, DEPLOYMENTS, STATEFUL_SETS
 from app.sandbox.supervisor import cluster_directory
 from app.velero.models import BACKUPS
-from tests.chaos.bucket import backups_in_bucket
+from tests.bucket import backups_in_bucket
 from tests.chaos.checker import Checker
 from tests.chaos.rounds import Kill, plan_kill
 from tests.chaos.victims import cut_power, kill_in, kill_pod, kill_service

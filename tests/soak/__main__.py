@@ -20,7 +20,7 @@ from app.db import THREADS
 from app.jobs.reconciler import SHUTDOWN_SECONDS
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
-from tests.chaos.bucket import keys_in_bucket
+from tests.bucket import keys_in_bucket
 from tests.instances import NAME
 from tests.journal import until_step
 from tests.metrics import metric_values
@@ -120,6 +120,7 @@ async def sample(product: Product) -> dict[str, float]:
         "threads": process.num_threads(),
         "children": len(process.children(recursive=True)),
         "database_bytes": database.stat().st_size,
+        "backups": len(await product.backups()),
         "host_files": sum(1 for path in host.rglob("*") if path.is_file() and "minio-data" not in path.parts),
     }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.bucket import put_in_bucket
 from tests.instances import NAME
 from tests.product import Product
 
@@ -74,8 +75,8 @@ async def test_what_velero_said_of_a_backup_is_read_without_waking_anything(prod
 
 @pytest.mark.seldom_on_real
 async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -> None:
-    """What goes is gone from bucket, cluster and host; its row stays."""
-    backup = (await product.back_up())["result"]["backup"]
+    """What goes is gone from bucket, cluster and host; its row stays, whatever the bucket still lists of that name."""
+    backup = (made := await product.back_up())["result"]["backup"]
     assert await code_of(product, "DELETE", f"{BACKUPS}/{backup}") == (409, "last-good-backup")
     job = await job_of(product, "DELETE", f"{BACKUPS}/{backup}", params={"force": "true"})
     assert (job["type"], job["status"], job["result"]) == (
@@ -86,8 +87,11 @@ async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -
     assert await product.backups() == []
     assert not (product.record.parent / "proofs" / backup).exists()
     assert await code_of(product, "DELETE", f"{BACKUPS}/{backup}") == (404, "backup-not-found")
+    await put_in_bucket(product, f"backups/{backup}/rubbish")
     again = await product.back_up()
     assert again["status"] == "succeeded", again["error"]
+    (deleted,) = (await product.service.client.get(f"{BACKUPS}?status=deleted")).json()["backups"]
+    assert (deleted["id"], deleted["scope"], deleted["job_id"]) == (backup, "full", made["id"])
 
 
 @pytest.mark.seldom_on_real

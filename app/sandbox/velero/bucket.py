@@ -157,6 +157,12 @@ class Bucket:
     async def delete(self, key: str) -> None:
         await self._call("delete_object", Key=self._prefix + key)
 
+    async def delete_below(self, prefix: str) -> None:
+        """Every object, and the "directory": SeaweedFS removes none that was emptied just before its end."""
+        for key in await self.keys(prefix):
+            await self.delete(key)
+        await self.delete(prefix)
+
     async def signed_url(self, key: str, seconds: int) -> str:
         parameters = {"Bucket": self._name, "Key": self._prefix + key}
         url: str = await self._signer.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)

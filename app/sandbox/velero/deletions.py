@@ -105,8 +105,7 @@ class DeletionController:
         bucket = await open_bucket(self._world, location)
         # Restores first: their finalizer finds the bucket through this backup.
         await self._delete_restores(name)
-        for key in await bucket.keys(layout.backup_prefix(name)):
-            await bucket.delete(key)
+        await bucket.delete_below(layout.backup_prefix(name))
         await self._world.api.delete(BACKUPS, name, namespace)
 
     async def _delete_restores(self, backup_name: str) -> None:

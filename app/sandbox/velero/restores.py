@@ -110,8 +110,7 @@ class RestoreController:
             return
         bucket = await self._bucket_of(restore)
         if bucket is not None:
-            for key in await bucket.keys(layout.restore_prefix(name_of(restore))):
-                await bucket.delete(key)
+            await bucket.delete_below(layout.restore_prefix(name_of(restore)))
         rest = [finalizer for finalizer in finalizers if finalizer != RESTORE_FINALIZER]
         await self._world.patch(RESTORES, name_of(restore), {"metadata": {"finalizers": rest}})
 

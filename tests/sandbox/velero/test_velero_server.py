@@ -99,7 +99,7 @@ async def test_sync_removes_a_backup_the_bucket_no_longer_has(velero: Velero) ->
 
 
 async def test_an_imported_backup_can_be_restored_from_and_deleted(velero: Velero) -> None:
-    """The CR made by hand counts as any other; deletion empties the prefix and leaves no request."""
+    """The CR made by hand counts as any other; deletion leaves neither a name in the bucket nor a request."""
     await velero.start("--disable-controllers=gc,schedule,backup-sync")
     await velero.add(CONFIG_MAPS, "cart")
     await velero.backup("first")
@@ -112,6 +112,7 @@ async def test_an_imported_backup_can_be_restored_from_and_deleted(velero: Veler
     await velero.until_gone(kinds.DELETE_BACKUP_REQUESTS, "first-1")
     await velero.until_gone(kinds.RESTORES, "again")
     assert await velero.s3.keys("") == []
+    assert await velero.s3.names_below("backups/") == await velero.s3.names_below("restores/") == []
 
 
 async def test_a_request_for_an_unknown_backup_is_processed_with_errors(velero: Velero) -> None:

@@ -1,6 +1,9 @@
-"""What lies in the bucket, listed by the store's own protocol without any of the service's code."""
+"""What lies in the bucket, looked at by the store's own protocol without any of the service's code."""
 
 import configparser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from aiobotocore.session import get_session
 
@@ -17,7 +20,21 @@ async def backups_in_bucket(product: Product) -> set[str]:
 
 
 async def keys_in_bucket(product: Product) -> list[str]:
-    """Every key below ``backups/``; the stack is woken for it, and put to sleep again."""
+    """Every key below ``backups/``."""
+    async with bucket_awake(product) as s3:
+        pages = [page async for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="backups/")]
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+async def put_in_bucket(product: Product, key: str) -> None:
+    """An object that nobody asked for."""
+    async with bucket_awake(product) as s3:
+        await s3.put_object(Bucket=BUCKET, Key=key, Body=b"rubbish")
+
+
+@asynccontextmanager
+async def bucket_awake(product: Product) -> AsyncIterator[Any]:
+    """A client of S3; the stack is woken for it, and put to sleep again."""
     woken = await product.service.run(f"/instances/{NAME}/stack/wake")
     keys = configparser.ConfigParser(interpolation=None)
     keys.read(product.state_dir / "instances" / NAME / "velero-config" / "credentials")
@@ -29,6 +46,5 @@ async def keys_in_bucket(product: Product) -> list[str]:
         aws_secret_access_key=keys["default"]["aws_secret_access_key"],
     )
     async with client as s3:
-        pages = [page async for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="backups/")]
+        yield s3
     await product.service.run(f"/instances/{NAME}/stack/sleep")
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]
