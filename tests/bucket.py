@@ -26,12 +26,6 @@ async def keys_in_bucket(product: Product) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
-async def put_in_bucket(product: Product, key: str) -> None:
-    """An object that nobody asked for."""
-    async with bucket_awake(product) as s3:
-        await s3.put_object(Bucket=BUCKET, Key=key, Body=b"rubbish")
-
-
 @asynccontextmanager
 async def bucket_awake(product: Product) -> AsyncIterator[Any]:
     """A client of S3; the stack is woken for it, and put to sleep again."""

@@ -54,6 +54,6 @@ def restore_resource_list_key(name: str) -> str:
     return f"restores/{name}/restore-{name}-resource-list.json.gz"
 
 
-def backup_name_of(prefix: str) -> str:
-    """The backup a common prefix below ``backups/`` belongs to."""
-    return prefix.removeprefix("backups/").rstrip("/")
+def backup_name_of(key: str) -> str:
+    """The backup that an object below ``backups/`` belongs to."""
+    return key.removeprefix("backups/").partition("/")[0]

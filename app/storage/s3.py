@@ -152,17 +152,6 @@ class S3Store:
                 ]
         return found
 
-    async def list_prefixes(self, prefix: str) -> list[str]:
-        """The "directories" right below a prefix, each ending in a slash."""
-        found = []
-        async with _translated(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._prefix + prefix, Delimiter="/"
-            )
-            async for page in pages:
-                found += [entry["Prefix"].removeprefix(self._prefix) for entry in page.get("CommonPrefixes", [])]
-        return found
-
     async def get(self, key: str) -> bytes:
         """A small object whole; raises ``ObjectNotFound``."""
         async with _translated(key):

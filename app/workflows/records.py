@@ -112,14 +112,17 @@ def _stored_on_host(directory: InstanceDirectory, bucket: str) -> list[Path]:
 async def note_bucket_backups(session: InstanceSession) -> set[str]:
     """The names of all backups in the bucket, each of which has a row from now on; the stack must be awake.
 
-    The row of a deleted one stays as it is: SeaweedFS lists its directory until it has cleaned up.
+    A deleted one that was put back whole is no longer deleted; parts that were left of it change nothing. Objects are
+    listed and not directories: some stores go on listing those that are empty (SeaweedFS, for a while).
     """
     store, backups = await session.objects(), session.world.store.backups
-    stored = {layout.backup_name_of(prefix) for prefix in await store.list_prefixes("backups/")}
+    keys = {stored.key for stored in await store.list_objects("backups/")}
+    stored = {layout.backup_name_of(key) for key in keys}
+    whole = {name for name in stored if layout.metadata_key(name) in keys}
     kept = {row.name: row for row in await backups.kept(session.instance)}
     known = {name for name, row in kept.items() if row.scope != "unknown"}
     deleted = await backups.recorded(session.instance, stored - kept.keys())
-    for name in sorted(stored - known - deleted):
+    for name in sorted(stored - known - (deleted - whole)):
         await backups.save(await _of_bucket(session, store, name))
     return stored
 

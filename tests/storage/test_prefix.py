@@ -11,7 +11,6 @@ async def test_keys_are_relative_to_the_prefix(whole: S3Store, part: S3Store) ->
     (stored,) = await whole.list_objects("")
     assert stored.key == f"{part.prefix}/backups/one/velero-backup.json"
     assert [stored.key for stored in await part.list_objects("backups/")] == ["backups/one/velero-backup.json"]
-    assert await part.list_prefixes("backups/") == ["backups/one/"]
     assert await part.get("backups/one/velero-backup.json") == b"{}"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.bucket import put_in_bucket
+from tests.bucket import BUCKET, bucket_awake
 from tests.instances import NAME
 from tests.product import Product
 
@@ -75,7 +75,7 @@ async def test_what_velero_said_of_a_backup_is_read_without_waking_anything(prod
 
 @pytest.mark.seldom_on_real
 async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -> None:
-    """What goes is gone from bucket, cluster and host; its row stays, whatever the bucket still lists of that name."""
+    """What goes is gone from bucket, cluster and host; its row stays, whatever of it the bucket still lists."""
     backup = (made := await product.back_up())["result"]["backup"]
     assert await code_of(product, "DELETE", f"{BACKUPS}/{backup}") == (409, "last-good-backup")
     job = await job_of(product, "DELETE", f"{BACKUPS}/{backup}", params={"force": "true"})
@@ -87,11 +87,28 @@ async def test_the_last_good_backup_is_deleted_only_by_force(product: Product) -
     assert await product.backups() == []
     assert not (product.record.parent / "proofs" / backup).exists()
     assert await code_of(product, "DELETE", f"{BACKUPS}/{backup}") == (404, "backup-not-found")
-    await put_in_bucket(product, f"backups/{backup}/rubbish")
+    async with bucket_awake(product) as s3:
+        await s3.put_object(Bucket=BUCKET, Key=f"backups/{backup}/rubbish", Body=b"rubbish")
     again = await product.back_up()
     assert again["status"] == "succeeded", again["error"]
     (deleted,) = (await product.service.client.get(f"{BACKUPS}?status=deleted")).json()["backups"]
     assert (deleted["id"], deleted["scope"], deleted["job_id"]) == (backup, "full", made["id"])
+
+
+@pytest.mark.seldom_on_real
+async def test_a_deleted_backup_that_was_put_back_is_listed_again(product: Product) -> None:
+    """By whatever copied the bucket; its metadata make it a backup, and what was proven of it went with the proof."""
+    backup = (made := await product.back_up())["result"]["backup"]
+    async with bucket_awake(product) as s3:
+        metadata = await s3.get_object(Bucket=BUCKET, Key=f"backups/{backup}/velero-backup.json")
+        content = await metadata["Body"].read()
+    await job_of(product, "DELETE", f"{BACKUPS}/{backup}", params={"force": "true"})
+    async with bucket_awake(product) as s3:
+        await s3.put_object(Bucket=BUCKET, Key=f"backups/{backup}/velero-backup.json", Body=content)
+    newer = (await product.back_up())["result"]["backup"]
+    rows = [(row["id"], row["status"], row["scope"], row["job_id"]) for row in await product.backups()]
+    assert rows[1:] == [(backup, "unproven", "full", made["id"])]
+    assert rows[0][0] == newer
 
 
 @pytest.mark.seldom_on_real
