@@ -80,6 +80,7 @@ async def cycle(product: Product, rounds: int, report: dict[str, Any]) -> None:
     """Stops and starts, with a sample after each pair; people read meanwhile, as they would."""
     samples: list[dict[str, float]] = []
     told_at = 0.0
+    await keys_in_bucket(product)  # what the service loads for it is no growth after the warm-up
     for number in range(rounds):
         for operation in (product.stop, product.start):
             job = await operation()
