@@ -7,21 +7,22 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import aiohttp
 import yaml
 
 from app.sandbox.objects import Object
 
+if TYPE_CHECKING:
+    import aiohttp  # 0.1 s to import, for which a service need not wait that drives a sandbox and is not ready yet
+
 #: By which the API server knows the cluster's own components, whom its fault switches spare.
 USER_AGENT = "kecs-state-sandbox"
 PAGE_SIZE = 500
-_REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_REQUEST_SECONDS, _CONNECT_SECONDS = 60, 5
 #: A new type answers 429 for some milliseconds.
 _PATIENCE_SECONDS = 0.02
 _WATCH_SECONDS = 280
-_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_WATCH_SECONDS + 30)
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,18 @@ class KubernetesApi:
         return cls(cluster["server"], ca, user["token"])
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=64, ssl=self._context or True)
-        self._open = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=_REQUEST_TIMEOUT)
+        from aiohttp import ClientSession, ClientTimeout, TCPConnector
+
+        connector = TCPConnector(limit=64, ssl=self._context or True)
+        timeout = ClientTimeout(total=_REQUEST_SECONDS, sock_connect=_CONNECT_SECONDS)
+        self._open = ClientSession(connector=connector, headers=self._headers, timeout=timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     @property
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self) -> "aiohttp.ClientSession":
         if self._open is None:
             raise RuntimeError("the session is opened by 'async with'")
         return self._open
@@ -178,6 +182,9 @@ class KubernetesApi:
         self, resource: ResourceType, namespace: str, resource_version: str
     ) -> AsyncIterator[tuple[str, Object]]:
         """Events after ``resource_version`` until the server ends the stream; ApiError 410 asks for a new list."""
+        from aiohttp import ClientTimeout
+
+        timeout = ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_WATCH_SECONDS + 30)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -185,7 +192,7 @@ class KubernetesApi:
             "resourceVersion": resource_version,
         }
         url = self._server + resource.path(namespace)
-        async with self._session.get(url, params=query, timeout=_WATCH_TIMEOUT) as response:
+        async with self._session.get(url, params=query, timeout=timeout) as response:
             if response.status >= 400:
                 raise _error(response.status, await response.read())
             pending = b""

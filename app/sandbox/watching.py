@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import aiohttp
-
 from app.sandbox.apiclient import ApiError, KubernetesApi, ResourceType
 from app.sandbox.objects import Object, name_of
 
@@ -36,13 +34,15 @@ class Informer:
         self._handlers.append(handler)
 
     async def run(self) -> None:
+        from aiohttp import ClientError  # late, as the client's own import of it
+
         delay = 0.1
         while True:
             try:
                 version = await self._list()
                 delay = 0.1
                 await self._follow(version)
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except (ApiError, ClientError, TimeoutError) as error:
                 log.warning("Watch of %s ended: %s", self._resource.name, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
