@@ -60,6 +60,9 @@ class LoopWatch:
         run, watch = Handle._run, self  # noqa: SLF001 - there is no hook for it
 
         def run_watched(handle: Handle) -> None:
+            if threading.get_ident() != watch._thread:
+                run(handle)  # of a loop that a worker has for itself: it keeps nobody
+                return
             watch._began = time.monotonic()
             before = time.thread_time()
             try:
@@ -128,7 +131,7 @@ def lateness_between(directory: Path, since: float, until: float) -> list[float]
 
 
 class _WatchedPolicy(asyncio.DefaultEventLoopPolicy):
-    """Whatever loop the program makes beats."""
+    """The loop of the program's main thread beats."""
 
     def __init__(self, watch: LoopWatch) -> None:
         super().__init__()
@@ -137,7 +140,8 @@ class _WatchedPolicy(asyncio.DefaultEventLoopPolicy):
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         loop = super().new_event_loop()
-        loop.call_soon(lambda: self._beating.append(loop.create_task(self._watch.beat(), name="beat")))
+        if threading.current_thread() is threading.main_thread():
+            loop.call_soon(lambda: self._beating.append(loop.create_task(self._watch.beat(), name="beat")))
         return loop
 
 
