@@ -16,7 +16,7 @@ from app.sandbox.seed import seed_manifests
 from bench.figures import Figures, job_seconds, own_seconds, step_seconds
 from bench.memory import memory_of_components
 from bench.report import write_report
-from bench.stops import JOB_SECONDS, fill, succeeded
+from bench.stops import JOB_SECONDS, POLICY, fill, succeeded
 from bench.timeline import bars
 from bench.velero_cli import Runbook
 from tests.instances import NAME
@@ -28,8 +28,6 @@ SIZES = (60, 1000, 2000)
 SMALL_ROUNDS, LARGE_ROUNDS = 10, 3
 #: Of the seed, what makes about sixty objects with KECS's own.
 SMALL_NAMESPACES = {"", "shop-us-east-1", "internal", "kube-system"}
-#: So many that none is pruned while others are measured.
-POLICY = {"keep_last": 100}
 
 
 async def main(sizes: list[int]) -> int:
