@@ -168,6 +168,21 @@ async def test_a_migration_that_is_cut_off_leaves_no_half_a_schema(tmp_path: Pat
     await database.close()
 
 
+async def test_a_schema_that_is_current_needs_no_alembic(tmp_path: Path) -> None:
+    """Which most starts would only load and leave in memory."""
+    program = (
+        "import asyncio, sys\n"
+        "from app.db import Database\n"
+        "asyncio.run(Database(sys.argv[1]).migrate())\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    for loaded in ("True", "False"):
+        command = [sys.executable, "-c", program, f"sqlite:///{tmp_path / 'state.db'}"]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        assert said.decode().strip() == loaded
+
+
 async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     """Every start of the service does it."""
     database = Database(f"sqlite:///{tmp_path / 'state.db'}")

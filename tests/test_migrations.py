@@ -109,6 +109,27 @@ def test_migrations_go_up_match_the_models_and_go_down(database_url: str) -> Non
     command.downgrade(config, "base")
 
 
+def test_an_index_is_partial_on_every_database(database_url: str, database_kind: str, engine: Engine) -> None:
+    """The models say it for SQLite alone."""
+    command.upgrade(configuration(database_url), "head")
+    there = MetaData()
+    there.reflect(engine)
+    found = {
+        index.name
+        for table in there.tables.values()
+        for index in table.indexes
+        if index.dialect_kwargs.get(f"{database_kind.replace('postgres', 'postgresql')}_where") is not None
+    }
+    wanted = {
+        index.name
+        for table in SQLModel.metadata.tables.values()
+        for index in table.indexes
+        if index.dialect_kwargs.get("sqlite_where") is not None
+    }
+    assert len(wanted) == 5
+    assert found == wanted
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_the_rows_of_every_version_are_read_by_this_one(database_url: str, engine: Engine, revision: str) -> None:
     """Nothing is lost on the way, and what was written before has followers."""
