@@ -167,9 +167,9 @@ class WorkflowSettings(BaseModel):
     """A job resumed after a crash has at least this long to reach a safe end."""
     retry_timeout_seconds: SecondsIfAny = 60
     """How long one step tries again after temporary errors before it gives up."""
-    # Measured with 80 stops at once, all on one core: 8 took 31 s, 165 MB and kept the loop for 41 ms (p99); 32 took
-    # 34 s, 214 MB and 180 ms.
-    max_jobs_at_once: int = Field(default=8, ge=1)
+    # Measured with 80 stops at once, all on one core: 6 took 33 s and 161 MB, and the loop was late by 37 ms (p99); 32
+    # took 34 s, 214 MB and 180 ms.
+    max_jobs_at_once: int = Field(default=6, ge=1)
     """Jobs that are worked at the same time; further ones wait, the oldest first."""
     max_attempts: int = Field(default=5, ge=1)
     """Runs of one job by successive processes before it fails with the cluster as it is."""

@@ -1,12 +1,14 @@
 """docs/real-stack.md, its picture, and the record of the figures for docs/performance.md."""
 
 import json
+import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import Figures
-from bench.measure import Measure, p95
+from bench.measure import Measure, p95, told
 from bench.timeline import picture
 from tests.real.binaries import VERSIONS
 
@@ -27,6 +29,8 @@ RATIO_GOALS = {
     "recreated, to workloads running": (0.10, range(SMALL + 1)),
     "restore": (0.35, range(2000, 2001)),
 }
+#: Of Velero's own time for each further object.
+SLOPE_GOAL = 0.2
 _HEAD = """# Figures of the real stack
 
 Written by `make bench-real` on {date}: real Kubernetes {kubernetes}, Velero {velero} and MinIO on one machine with two
@@ -60,14 +64,30 @@ def write_report(measured: list[Figures]) -> list[str]:
     head = _HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", rounds=rounds, **VERSIONS)
     parts = [head, *(_section(figures) for figures in measured), _memory(measured), _TAIL]
     DOCUMENT.write_text("\n".join(parts), encoding="utf-8")
-    every = [(figures, measure) for figures in measured for measure in _measures(figures)]
-    named = [measure.as_json() | {"name": f"{measure.name}, {of.objects:,} objects"} for of, measure in every]
-    RECORD.write_text(json.dumps(named, indent=1) + "\n")
+    named = [
+        replace(measure, name=f"{measure.name}, {figures.objects:,} objects")
+        for figures in measured
+        for measure in _measures(figures)
+    ]
+    if len(measured) > 1:
+        named.append(_slope(measured))
+    RECORD.write_text(json.dumps([measure.as_json() for measure in named], indent=1) + "\n")
     return [
-        f"{measure.name} at {of.objects:,} objects: {measure.median:.2f} s, goal {measure.goal_in_words}"
-        for of, measure in every
+        f"{measure.name}: {told(measure.median, measure.unit)}, goal {measure.goal_in_words}"
+        for measure in named
         if not measure.reached
     ]
+
+
+def _slope(measured: list[Figures]) -> Measure:
+    """By how much a further object makes a stop longer, in milliseconds, ours and Velero's."""
+    sizes = [figures.objects for figures in measured]
+    ours, veleros = (
+        1000 * statistics.linear_regression(sizes, [figures.median(name) for figures in measured]).slope
+        for name in ("own time in a stop", "backup")
+    )
+    name = "own time in a stop for each further object"
+    return Measure(name, [ours], "Velero's own time for it", [veleros], goal_ratio=SLOPE_GOAL, unit="ms")
 
 
 def _measures(figures: Figures) -> Iterator[Measure]:

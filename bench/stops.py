@@ -59,8 +59,8 @@ async def measure_sizes(directory: Path) -> list[Measure]:
             measures.append(Measure(at_size(size), own, VELEROS, velero))
     slopes = [_slope([pair[number] for pair in medians]) for number in (0, 1)]
     name, beside = "own time for each further object", "Velero's for it"
-    slope = Measure(name, slopes[:1], beside, slopes[1:], goal_ratio=0.2, unit="ms")
-    return [*measures, slope]
+    # No goal: an emulation that reads its cluster from memory is no measure of Velero. bench/report.py has it.
+    return [*measures, Measure(name, slopes[:1], beside, slopes[1:], unit="ms")]
 
 
 def at_size(size: int) -> str:

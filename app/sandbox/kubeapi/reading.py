@@ -57,13 +57,12 @@ def _body(kind: Kind, record: Record) -> str:
 
 def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, token: str, form: Form) -> str:
     """One page in JSON. Items of built-in kinds carry no kind and apiVersion, as ever in Kubernetes."""
-    version, after = _read_token(store, token) if token else (store.version, None)
-    then = store.records(kind.storage, selection.namespace)
-    if version != store.version:
-        then = store.records_at(version, kind.storage, selection.namespace)
+    version, after = _read_token(store, token) if token else (store.version, ("", ""))
+    if version == store.version:
+        then = store.records(kind.storage, selection.namespace, after)
+    else:
+        then = store.records_at(version, kind.storage, selection.namespace, after)
     records = [record for record in then if selection.holds(record)]
-    if after is not None:
-        records = [record for record in records if (record.key.namespace, record.key.name) > after]
     metadata: dict[str, object] = {"resourceVersion": str(version)}
     if limit and len(records) > limit:
         last = records[limit - 1].key

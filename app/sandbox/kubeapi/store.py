@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Store:
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
         self._history: deque[Change] = deque(maxlen=max(1, history))
         self._objects: dict[str, dict[str, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
+        self._names: dict[tuple[str, str], list[str]] = {}
         self._by_uid: dict[str, Key] = {}
         self._dependents: dict[str, set[Key]] = defaultdict(set)
         self.listeners: list[Callable[[Change], None]] = []
@@ -92,11 +94,24 @@ class Store:
         namespaces = self._objects.get(key.storage)
         return namespaces.get(key.namespace, {}).get(key.name) if namespaces else None
 
-    def records(self, storage: str, namespace: str | None = None) -> list[Record]:
-        """In the order of namespace and name; None means every namespace."""
+    def records(self, storage: str, namespace: str | None = None, after: tuple[str, str] = ("", "")) -> list[Record]:
+        """In the order of namespace and name, from the first beyond ``after``; None means every namespace."""
         namespaces = self._objects.get(storage, {})
         chosen = sorted(namespaces) if namespace is None else [namespace]
-        return [record for one in chosen for _, record in sorted(namespaces.get(one, {}).items())]
+        found = []
+        for one in chosen:
+            if one >= after[0] and (records := namespaces.get(one)):
+                names = self._sorted_names(storage, one)
+                begin = bisect_right(names, after[1]) if one == after[0] else 0
+                found += [records[name] for name in names[begin:]]
+        return found
+
+    def _sorted_names(self, storage: str, namespace: str) -> list[str]:
+        """Kept until a name comes or goes: a list of many pages would sort them all for each."""
+        names = self._names.get((storage, namespace))
+        if names is None:
+            names = self._names[storage, namespace] = sorted(self._objects[storage][namespace])
+        return names
 
     def in_namespace(self, namespace: str) -> Iterator[Record]:
         """Everything of every kind in one namespace."""
@@ -126,6 +141,8 @@ class Store:
         self._commit("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", (*key, encode(obj)), version)
         if before is not None:
             self._forget(before)
+        else:
+            self._names.pop((key.storage, key.namespace), None)
         self._index(record)
         self._publish(Change(version, "MODIFIED" if before else "ADDED", record, before))
         return record
@@ -138,6 +155,7 @@ class Store:
         record = Record(before.key, version, obj)
         self._commit("DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?", before.key, version)
         self._forget(before)
+        self._names.pop((before.key.storage, before.key.namespace), None)
         self._publish(Change(version, "DELETED", record, before))
         return record
 
@@ -146,14 +164,17 @@ class Store:
         self._history.clear()
         self.compacted = self.version
 
-    def records_at(self, version: int, storage: str, namespace: str | None) -> list[Record]:
+    def records_at(
+        self, version: int, storage: str, namespace: str | None, after: tuple[str, str] = ("", "")
+    ) -> list[Record]:
         """``records`` as they were; ``version`` must not be older than ``compacted``."""
-        found = {record.key: record for record in self.records(storage, namespace)}
+        found = {record.key: record for record in self.records(storage, namespace, after)}
         for change in reversed(self._history):
             if change.version <= version:
                 break
             key = change.after.key
-            if key.storage != storage or (namespace is not None and key.namespace != namespace):
+            elsewhere = key.storage != storage or (namespace is not None and key.namespace != namespace)
+            if elsewhere or (key.namespace, key.name) <= after:
                 continue
             if change.before is None:
                 found.pop(key, None)
