@@ -29,14 +29,26 @@ _REAL = "The real stack"
 def main() -> None:
     """Write all of it anew."""
     PICTURES.mkdir(exist_ok=True)
-    parts = [_HEAD]
     records = read_records(KEPT)
+    real = [Measure.of_json(each) for each in json.loads(KEPT_REAL.read_text())] if KEPT_REAL.exists() else []
+    parts = [_HEAD, _missed([measure for record in records.values() for measure in record.measures] + real)]
     for group in GROUPS:
         if group in records:
             parts += _section(group, GROUPS[group].title, records[group])
-    if KEPT_REAL.exists():
-        parts += _figures("real", _REAL, [Measure.of_json(each) for each in json.loads(KEPT_REAL.read_text())])
+    if real:
+        parts += _figures("real", _REAL, real)
     DOCUMENT.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _missed(measures: list[Measure]) -> str:
+    """What a reader must not have to look for."""
+    promised = [measure for measure in measures if measure.goal_in_words]
+    missed = [
+        f"- {measure.name}: {in_words(measure)}, goal {measure.goal_in_words}\n"
+        for measure in promised
+        if not measure.reached
+    ]
+    return f"Goals missed: {len(missed)} of {len(promised)}.\n\n{''.join(missed)}"
 
 
 def _section(group: str, title: str, record: Record) -> list[str]:
@@ -62,7 +74,8 @@ def _row(measure: Measure) -> str:
         beside = f"{measure.baseline}: {told(measure.baseline_median, measure.unit)}"
     ratio = f"{measure.ratio:.2f}" if measure.ratio is not None else ""
     outcome = ("reached" if measure.reached else "**missed**") if measure.goal_in_words else ""
-    return f"| {' | '.join([measure.name, in_words(measure), beside, ratio, measure.goal_in_words, outcome])} |"
+    cells = [measure.name, in_words(measure), beside, ratio, measure.goal_in_words, outcome]
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
 def in_words(measure: Measure) -> str:

@@ -47,7 +47,7 @@ def test_the_page_tells_of_each_measure_and_of_an_earlier_commit(
 ) -> None:
     """From the kept records alone: min, median, max, baseline, ratio, goal, and what has changed."""
     before = Record([Measure("service ready", [2.0, 2.1, 2.2])], "0ld", "2026-11-01", 0.5, 2)
-    now = Measure("service ready", [1.0, 1.1, 1.2], "bare <app>", [0.5], 1.0)
+    now = Measure("service ready", [1.0, 1.1, 1.2], "bare <app> | tee", [0.5], 1.0)
     write_records(tmp_path / "bench.json", {"process": Record([now], "abc1234", "2026-11-28", 1.5, 2, before)})
     assert read_records(tmp_path / "bench.json")["process"].measures == [now]
     (tmp_path / "real.json").write_text(json.dumps([{"name": "install", "rounds": [4.0], "goal_seconds": 8.0}]))
@@ -56,10 +56,12 @@ def test_the_page_tells_of_each_measure_and_of_an_earlier_commit(
     page.main()
     text = (tmp_path / "page.md").read_text()
     goal = "at most 1.00 s | **missed**"
-    assert f"| service ready | 1.10 s (1.00 s to 1.20 s) | bare <app>: 0.50 s | 2.20 | {goal} |" in text
+    assert f"| service ready | 1.10 s (1.00 s to 1.20 s) | bare <app> &#124; tee: 0.50 s | 2.20 | {goal} |" in text
+    missed = "- service ready: 1.10 s (1.00 s to 1.20 s), goal at most 1.00 s"
+    assert f"Goals missed: 1 of 2.\n\n{missed}\n" in text
     assert "| service ready | 2.10 s (2.00 s to 2.20 s) | 1.10 s (1.00 s to 1.20 s) | -48 % |" in text
     assert "| install | 4.00 s |  |  | at most 8.00 s | reached |" in text
     assert "Taken on 2026-11-28 at `abc1234`, 2 cores, load average 1.5." in text
     picture = (tmp_path / "i" / "performance-process.svg").read_text()
     assert picture.startswith("<svg")
-    assert "bare &lt;app&gt;" in picture
+    assert "bare &lt;app&gt; | tee" in picture
