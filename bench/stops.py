@@ -12,7 +12,7 @@ from app.kubernetes.resources import CONFIG_MAPS
 from app.ports import ClusterAccess
 from app.sandbox import supervisor
 from app.sandbox.seed import seed
-from bench.figures import own_seconds, step_seconds
+from bench.figures import NOT_OURS, own_seconds, step_seconds
 from bench.measure import Measure, p95
 from tests.bulk import some_at_once
 from tests.service import RunningService, running_service
@@ -25,24 +25,28 @@ SIZE_ROUNDS = 3
 JOB_SECONDS = 600
 #: So many that none is pruned while others are measured: for a deletion it is Velero that takes its time.
 POLICY = {"keep_last": 100}
-VELEROS = "Velero's own time"
+OWN, VELERO = "own", "wait-for-backup"
+VELEROS = "the sandbox's Velero"
 
 
 async def measure_stops(directory: Path) -> list[Measure]:
     """A small instance's, of some sixty objects."""
-    own: list[list[float]] = []
-    velero: list[list[float]] = []
     async with seeded(directory) as service:
         await _stop_and_start(service)  # pays for what a process does once: S3's service model, TLS, statements
-        for _ in range(ROUNDS):
-            pairs = [await _stop_and_start(service) for _ in range(STOPS_IN_A_ROUND)]
-            own.append([pair[0] for pair in pairs])
-            velero.append([pair[1] for pair in pairs])
-    medians, beside = ([statistics.median(seconds) for seconds in rounds] for rounds in (own, velero))
+        rounds = [[await _stop_and_start(service) for _ in range(STOPS_IN_A_ROUND)] for _ in range(ROUNDS)]
+    medians, beside = ([statistics.median(stop[of] for stop in stops) for stops in rounds] for of in (OWN, VELERO))
+    slow = [p95([stop[OWN] for stop in stops]) for stops in rounds]
     return [
-        Measure("own time in a stop", medians, VELEROS, beside),
-        Measure("own time in a stop, p95", [p95(seconds) for seconds in own], VELEROS, beside, 0.15),
+        Measure("own time in a stop", medians, VELEROS, beside, notes=[_by_step(rounds[-1])]),
+        Measure("own time in a stop, p95", slow, VELEROS, beside, 0.15),
     ]
+
+
+def _by_step(stops: list[dict[str, float]]) -> str:
+    seconds = {step: statistics.median(stop[step] for stop in stops) for step in stops[0].keys() - NOT_OURS - {OWN}}
+    longest_first = sorted(seconds, key=lambda step: -seconds[step])
+    told_steps = ", ".join(f"{step} {1000 * seconds[step]:.0f} ms" for step in longest_first)
+    return f"by step, with those beside the stack's start: {told_steps}"
 
 
 async def measure_sizes(directory: Path) -> list[Measure]:
@@ -53,8 +57,8 @@ async def measure_sizes(directory: Path) -> list[Measure]:
         await _stop_and_start(service)
         for size in SIZES:
             await fill_sandbox(service, directory, size)
-            pairs = [await _stop_and_start(service) for _ in range(SIZE_ROUNDS)]
-            own, velero = ([pair[number] for pair in pairs] for number in (0, 1))
+            stops = [await _stop_and_start(service) for _ in range(SIZE_ROUNDS)]
+            own, velero = ([stop[of] for stop in stops] for of in (OWN, VELERO))
             medians.append((statistics.median(own), statistics.median(velero)))
             measures.append(Measure(at_size(size), own, VELEROS, velero))
     slopes = [_slope([pair[number] for pair in medians]) for number in (0, 1)]
@@ -90,12 +94,12 @@ async def seeded(directory: Path) -> AsyncIterator[RunningService]:
         shutil.rmtree(directory)
 
 
-async def _stop_and_start(service: RunningService) -> tuple[float, float]:
-    """Seconds of a stop that are ours, and Velero's."""
+async def _stop_and_start(service: RunningService) -> dict[str, float]:
+    """Seconds of a stop's steps, and of all that is ours."""
     job = succeeded(await service.run(f"/instances/{NAME}/stop"))
     steps = step_seconds((await service.client.get(f"/jobs/{job['id']}/events")).json())
     succeeded(await service.run(f"/instances/{NAME}/start"))
-    return own_seconds(job, steps), steps["wait-for-backup"]
+    return steps | {OWN: own_seconds(job, steps)}
 
 
 def succeeded(job: dict[str, Any]) -> dict[str, Any]:
