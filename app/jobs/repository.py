@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Text, bindparam, cast, func, insert, text, update
-from sqlalchemy import select as select_rows
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 from uuid6 import uuid7
@@ -28,7 +27,7 @@ LONGEST_KEPT_RESULT = 4000
 #: Steps are written as plain statements: there are many of them, and the unit of work takes three times as long.
 _JOB, _STEP, _EVENT = (SQLModel.metadata.tables[model.__tablename__] for model in (Job, JobStep, JobEvent))
 #: The one read that every client does again and again. Measured: half the time of the session's own ``get``.
-_ONE_JOB = select_rows(_JOB).where(_JOB.c.id == bindparam("id"))
+_ONE_JOB = _JOB.select().where(_JOB.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True)

@@ -121,8 +121,8 @@ async def note_bucket_backups(session: InstanceSession) -> set[str]:
     whole = {name for name in stored if layout.metadata_key(name) in keys}
     kept = {row.name: row for row in await backups.kept(session.instance)}
     known = {name for name, row in kept.items() if row.scope != "unknown"}
-    deleted = await backups.recorded(session.instance, stored - kept.keys())
-    for name in sorted(stored - known - (deleted - whole)):
+    left_over = await backups.recorded(session.instance, stored - kept.keys() - whole)
+    for name in sorted(stored - known - left_over):
         await backups.save(await _of_bucket(session, store, name))
     return stored
 

@@ -61,7 +61,8 @@ def list_text(store: Store, kind: Kind, selection: Selection, *, limit: int, tok
     if version == store.version:
         then = store.records(kind.storage, selection.namespace, after)
     else:
-        then = store.records_at(version, kind.storage, selection.namespace, after)
+        past = store.records_at(version, kind.storage, selection.namespace)
+        then = [record for record in past if (record.key.namespace, record.key.name) > after]
     records = [record for record in then if selection.holds(record)]
     metadata: dict[str, object] = {"resourceVersion": str(version)}
     if limit and len(records) > limit:

@@ -164,17 +164,14 @@ class Store:
         self._history.clear()
         self.compacted = self.version
 
-    def records_at(
-        self, version: int, storage: str, namespace: str | None, after: tuple[str, str] = ("", "")
-    ) -> list[Record]:
+    def records_at(self, version: int, storage: str, namespace: str | None) -> list[Record]:
         """``records`` as they were; ``version`` must not be older than ``compacted``."""
-        found = {record.key: record for record in self.records(storage, namespace, after)}
+        found = {record.key: record for record in self.records(storage, namespace)}
         for change in reversed(self._history):
             if change.version <= version:
                 break
             key = change.after.key
-            elsewhere = key.storage != storage or (namespace is not None and key.namespace != namespace)
-            if elsewhere or (key.namespace, key.name) <= after:
+            if key.storage != storage or (namespace is not None and key.namespace != namespace):
                 continue
             if change.before is None:
                 found.pop(key, None)
