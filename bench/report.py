@@ -40,14 +40,19 @@ CLI doing the same in the same run, by the book and without any proof.
 ![Where the time of a stop and a start goes](real-stack.svg)
 """
 _TAIL = """
-- *asleep to proven*: from the request to a proven backup, the start of the stack included. The CLI: scaling up,
-  waiting for the location, `backup create --wait`.
+- *asleep to proven*: from the request to a proven backup, the start of the stack included; no pod of it was left from
+  a job before. The CLI: scaling up, waiting for the location, `backup create --wait`.
 - *stop, stack resident*: a whole stop with its proof, but for the power-off, by a stack that was up already; nothing
   is due to be pruned. The CLI's: `backup create --wait` alone.
 - *own time in a stop*: without the stack's start, Velero's own time and the power-off.
-- *recreated, to workloads running*: from the request, on a cluster made anew whose API answers, until every workload
-  is up. The CLI's: `install`, waiting until Velero lists the backup, `restore create --wait`, waiting for the pods.
-- *restore*: what Velero does of it. The CLI's: `restore create --wait` by a Velero with its default flags.
+- *recreated, to workloads running*: from the request, on a cluster made anew whose API answers, until as many pods run
+  in every namespace as before. The CLI's: `install`, waiting until Velero lists the backup, `restore create --wait`,
+  waiting for the same pods.
+- *recreated, to workloads ready*: until every Deployment and StatefulSet is ready, too, for which their own probes
+  decide: most of it is the wait for the readiness probe of KECS's server, which is asked every ten seconds here.
+- *restore*: what Velero does of it. The CLI's: `restore create --wait` by a Velero with its default flags. Velero makes
+  one object after the other, each by two writes to the API: with 2,000 some 10 ms for one, in which no core is busy.
+  Neither less logging nor `--disable-informer-cache` changed that (20.7, 21.7 and 21.4 s).
 - *start recreated*: the same until the job has ended, all content compared.
 """
 

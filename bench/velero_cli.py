@@ -1,28 +1,23 @@
 """The same work done by hand with the Velero CLI, as its documentation tells: the baseline of the real figures."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from app.host.credentials import credentials_file, ensure_credentials
 from app.host.instance_directory import InstanceDirectory
 from app.kubernetes.client import KubeClient
-from app.kubernetes.resources import DEPLOYMENTS, NAMESPACES, PODS, SECRETS, SERVICES, STATEFUL_SETS
+from app.kubernetes.resources import DEPLOYMENTS, NAMESPACES, SECRETS, SERVICES, STATEFUL_SETS
 from app.settings import StackSettings
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
+from bench.pods import DEADLINE_SECONDS, Pods, asleep, running, until
 from tests.instances import NAME
 from tests.product import Product
 from tests.real.images import STACK_IMAGES
 from tests.real.slot import NODE_PATH
 from tests.tools import Tool, program
 
-DEADLINE_SECONDS = 900
-#: How often a script would ask.
-ASK_SECONDS = 0.5
 SETTINGS = StackSettings(images=STACK_IMAGES)
 
 
@@ -39,7 +34,7 @@ class Runbook:
         """Scale up, wait, back everything up, prove nothing; seconds of all, and of the backup alone."""
         async with self._product.kube() as kube:
             await self._scale(kube, 0)
-            await self._until(partial(self._no_pods, kube))
+            await asleep(kube)
             began = time.perf_counter()
             await self._scale(kube, 1)
             await self._ready(kube)
@@ -48,7 +43,7 @@ class Runbook:
 
     async def back_up(self, name: str) -> float:
         """``backup create --wait`` of everything by a Velero that is up, once it can use its location."""
-        await self._until(self._location_available)
+        await until(self._location_available)
         asked = time.perf_counter()
         await self._velero.ok("backup", "create", name, "--wait", "--snapshot-volumes=false")
         return time.perf_counter() - asked
@@ -62,11 +57,11 @@ class Runbook:
             await self._deploy_minio(kube, keys)
             await self._velero.ok("install", *self._install_arguments(keys))
             await self._ready(kube)
-        await self._until(self._location_available)
+        await until(self._location_available)
         return time.perf_counter() - began
 
-    async def restore(self, backup: str) -> tuple[float, float]:
-        """Wait until Velero has found the backup in the bucket, restore it, wait until every pod runs.
+    async def restore(self, backup: str, wanted: Pods) -> tuple[float, float]:
+        """Wait until Velero has found the backup in the bucket, restore it, wait until the wanted pods run.
 
         Seconds of all, and of ``restore create --wait`` alone.
         """
@@ -75,21 +70,17 @@ class Runbook:
         async def known() -> bool:
             return (await self._velero.run("backup", "get", backup)).code == 0
 
-        await self._until(known)
+        await until(known)
         asked = time.perf_counter()
         await self._velero.ok("restore", "create", "--from-backup", backup, "--wait")
         restored = time.perf_counter()
-        await self._product.settled()
+        await running(self._product, wanted)
         return time.perf_counter() - began, restored - asked
 
     @staticmethod
     async def _scale(kube: KubeClient, replicas: int) -> None:
         for resource, workload in ((STATEFUL_SETS, "minio"), (DEPLOYMENTS, "velero")):
             await kube.merge_patch(resource, workload, {"spec": {"replicas": replicas}}, "velero")
-
-    @staticmethod
-    async def _no_pods(kube: KubeClient) -> bool:
-        return not (await kube.list(PODS, "velero")).items
 
     async def _deploy_minio(self, kube: KubeClient, keys: S3Credentials) -> None:
         await kube.apply(NAMESPACES, manifests.namespace_manifest(SETTINGS))
@@ -114,14 +105,8 @@ class Runbook:
             minio = await kube.find(STATEFUL_SETS, "minio", "velero")
             return all(((each or {}).get("status") or {}).get("readyReplicas") for each in (velero, minio))
 
-        await self._until(both)
+        await until(both)
 
     async def _location_available(self) -> bool:
         outcome = await self._velero.run("backup-location", "get", "default", "--output", "json")
         return outcome.code == 0 and json.loads(outcome.out).get("status", {}).get("phase") == "Available"
-
-    @staticmethod
-    async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while not await condition():
-                await asyncio.sleep(ASK_SECONDS)

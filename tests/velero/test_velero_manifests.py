@@ -106,6 +106,11 @@ def test_nothing_is_published() -> None:
     assert "hostPort" not in str(RUNNING)
 
 
+def test_the_way_to_minio_is_made_before_it_is_ready() -> None:
+    """A connection that falls into the moment in which a node makes the way would hang for half a minute."""
+    assert manifests.minio_service_manifest(SETTINGS)["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_only_veleros_namespace_reaches_minio() -> None:
     """One rule, one source, one port."""
     spec = manifests.network_policy_manifest(SETTINGS)["spec"]

@@ -141,6 +141,26 @@ async def test_what_ended_jobs_left_behind_goes_and_active_jobs_keep_theirs(
     assert [item["metadata"]["name"] for item in backups.items] == ["wanted"]
 
 
+@pytest.mark.parametrize("labels", [{"deploy": "velero"}, {"app": "minio"}])
+async def test_a_pod_on_its_way_out_is_waited_for(context: MakeContext, labels: dict[str, str]) -> None:
+    """An old Velero knows old types; a new one connects to the old MinIO, and hears nothing for half a minute."""
+    waking = context(f"leaving-{'-'.join(labels.values())}", wake_timeout_seconds=10)
+    await install(waking, replicas=0)
+    kube, namespace = waking.kube, waking.settings.namespace
+    spec = {"nodeName": "node", "containers": [{"name": "main", "image": "none"}]}
+    await kube.create(PODS, {"metadata": {"name": "leaving", "labels": labels}, "spec": spec}, namespace)
+    await kube.delete(PODS, "leaving", namespace, grace_seconds=60)
+    woken = asyncio.create_task(wake(waking))
+    await asyncio.sleep(1)
+    assert await scale(waking) == (0, 0)
+    await kube.delete(PODS, "leaving", namespace, grace_seconds=0)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (await scale(waking))[1] == 0:
+            await asyncio.sleep(0.02)
+    woken.cancel()
+    await asyncio.wait([woken])
+
+
 async def test_a_missing_image_is_said_long_before_the_deadline(context: MakeContext) -> None:
     """With the image, the kubelet's words and the setting."""
     images = ImageSettings(velero="registry.invalid/Velero:1")

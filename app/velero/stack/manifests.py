@@ -116,6 +116,10 @@ def minio_service_manifest(settings: StackSettings) -> Manifest:
         "spec": {
             "type": "ClusterIP",
             "selector": {"app": MINIO},
+            # Velero's first connection must not fall into the moment in which the node makes the way to MinIO: it
+            # would hear nothing for half a minute (docs/sleep.md). So the way is made as soon as the pod has an
+            # address, long before Velero is up; until MinIO listens, connections are refused at once.
+            "publishNotReadyAddresses": True,
             "ports": [{"name": "s3", "port": MINIO_PORT, "targetPort": MINIO_PORT, "protocol": "TCP"}],
         },
     }
@@ -227,7 +231,8 @@ def _velero_pod(settings: StackSettings, minio_cluster_ip: str | None) -> Manife
     aliases = [{"ip": minio_cluster_ip, "hostnames": [minio_host(settings)]}] if minio_cluster_ip else []
     return {
         "serviceAccountName": VELERO,
-        "terminationGracePeriodSeconds": 10,
+        # It may take all of its grace to end though it has nothing to do, and the next wake waits for that.
+        "terminationGracePeriodSeconds": 1,
         "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
         "hostAliases": aliases,
         "initContainers": [

@@ -33,7 +33,7 @@ from app.velero.models import BACKUP_STORAGE_LOCATIONS, RESTORES, BackupStorageL
 from app.velero.stack import manifests
 from app.velero.stack.crds import ensure_definitions, require_filter_policies
 from app.velero.stack.external import ExternalPlace, external_credentials_manifest, external_location_manifest
-from app.velero.stack.freshness import VELERO_PODS, knowledge_is_old
+from app.velero.stack.freshness import knowledge_is_old
 from app.velero.stack.manifests import MINIO, VELERO, MinioPlace
 from app.velero.stack.minio import ask_for_minio, ensure_bucket
 from app.velero.stack.rbac import grant
@@ -78,6 +78,14 @@ class WokenStack:
     seconds: float
 
 
+def _is_velero(pod: dict[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("deploy") == VELERO
+
+
+def _is_minio(pod: dict[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("app") == MINIO
+
+
 async def wake(context: StackContext) -> WokenStack:
     """Velero and MinIO up, the bucket there, the storage location validated anew; every part may run twice.
 
@@ -116,8 +124,8 @@ class _Waking:
                 raise foreign_velero(self._settings)
             return await self._join_foreign()
         if not await self._stays_up():
-            await self._say("waiting until no Velero runs")
-            await self._no_velero()
+            await self._say("waiting until the last pods are gone")
+            await self._nothing_of_before()
             await self._no_work_waiting()
         await while_watching(self._bring_up(), raise_on_trouble(self._kube, self._settings))
         return DEFAULT_LOCATION
@@ -133,11 +141,24 @@ class _Waking:
         busy = any(not work.ours for work in await list_unfinished(self._kube, self._namespace))
         return busy or not await knowledge_is_old(self._kube, self._settings)
 
-    async def _no_velero(self) -> None:
-        """A server that an interrupted job has left up would have old knowledge, so it goes."""
-        self._keeper = woken_by(await self._kube.find(DEPLOYMENTS, VELERO, self._namespace))
+    async def _nothing_of_before(self) -> None:
+        """A server that an interrupted job has left up would have old knowledge, so it goes.
+
+        A MinIO on its way out is waited for, too. Its Service leads to it as long as there is no other: a Velero that
+        is started meanwhile may connect to it, and then waits for an answer for half a minute. Seen on a real cluster,
+        once in twenty wakes that followed right after a sleep.
+        """
+        velero, minio = await side_by_side(
+            self._kube.find(DEPLOYMENTS, VELERO, self._namespace),
+            self._kube.find(STATEFUL_SETS, MINIO, self._namespace),
+        )
+        self._keeper = woken_by(velero)
         await scale_to_zero(self._kube, DEPLOYMENTS, VELERO, self._namespace)
-        while (await self._kube.list(PODS, self._namespace, label_selector=VELERO_PODS, metadata_only=True)).items:
+        minio_sleeps = minio is None or not replicas(minio)
+        while any(
+            _is_velero(pod) or (_is_minio(pod) and (minio_sleeps or "deletionTimestamp" in pod["metadata"]))
+            for pod in (await self._kube.list(PODS, self._namespace, metadata_only=True)).items
+        ):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _no_work_waiting(self) -> None:
