@@ -51,8 +51,8 @@ _TAIL = """
 - *recreated, to workloads ready*: until every Deployment and StatefulSet is ready, too, for which their own probes
   decide: most of it is the wait for the readiness probe of KECS's server, which is asked every ten seconds here.
 - *restore*: what Velero does of it. The CLI's: `restore create --wait` by a Velero with its default flags. Velero makes
-  one object after the other, each by two writes to the API: with 2,000 some 10 ms for one, in which no core is busy.
-  Neither less logging nor `--disable-informer-cache` changed that (20.7, 21.7 and 21.4 s).
+  one object after the other, each by two writes to the API: with 2,000 some 10 ms for one. Neither less logging nor
+  `--disable-informer-cache` changed that (20.7 s, and 21.7 and 21.4).
 - *start recreated*: the same until the job has ended, all content compared.
 """
 

@@ -78,14 +78,6 @@ class WokenStack:
     seconds: float
 
 
-def _is_velero(pod: dict[str, Any]) -> bool:
-    return (pod["metadata"].get("labels") or {}).get("deploy") == VELERO
-
-
-def _is_minio(pod: dict[str, Any]) -> bool:
-    return (pod["metadata"].get("labels") or {}).get("app") == MINIO
-
-
 async def wake(context: StackContext) -> WokenStack:
     """Velero and MinIO up, the bucket there, the storage location validated anew; every part may run twice.
 
@@ -144,9 +136,8 @@ class _Waking:
     async def _nothing_of_before(self) -> None:
         """A server that an interrupted job has left up would have old knowledge, so it goes.
 
-        A MinIO on its way out is waited for, too. Its Service leads to it as long as there is no other: a Velero that
-        is started meanwhile may connect to it, and then waits for an answer for half a minute. Seen on a real cluster,
-        once in twenty wakes that followed right after a sleep.
+        A MinIO on its way out is waited for, too: its Service leads to it until it is gone, and a Velero started
+        meanwhile might connect to that one and hear nothing (docs/sleep.md).
         """
         velero, minio = await side_by_side(
             self._kube.find(DEPLOYMENTS, VELERO, self._namespace),
@@ -313,3 +304,11 @@ class _Waking:
             remedy=f"See the pods and events of namespace {self._namespace!r}, then try again.",
             details=details[:MOST_LISTED],
         )
+
+
+def _is_velero(pod: dict[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("deploy") == VELERO
+
+
+def _is_minio(pod: dict[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("app") == MINIO
