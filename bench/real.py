@@ -7,7 +7,6 @@ tests/real/README.md says. A missed goal is printed and ends the command with 1.
 import asyncio
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +127,7 @@ async def stop_resident(product: Product, figures: Figures) -> None:
 
 async def start_recreated(product: Product, figures: Figures, wanted: Pods) -> None:
     """Somebody has made the cluster anew; its API answers when the start begins."""
-    began = time.perf_counter()
-
-    async def until_running() -> float:
-        await running(product, wanted)
-        return time.perf_counter() - began
-
-    seconds, job = await together(until_running(), product.start())
+    seconds, job = await together(running(product, wanted), product.start())
     started = succeeded(job)
     comparison = started["result"]["restored"]["comparison"]
     if comparison["missing"] or comparison["differing"]:

@@ -1,7 +1,9 @@
 """The same work done by hand with the Velero CLI, as its documentation tells: the baseline of the real figures."""
 
+import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from app.host.credentials import credentials_file, ensure_credentials
@@ -11,13 +13,15 @@ from app.kubernetes.resources import DEPLOYMENTS, NAMESPACES, SECRETS, SERVICES,
 from app.settings import StackSettings
 from app.storage.s3 import S3Credentials
 from app.velero.stack import manifests
-from bench.pods import DEADLINE_SECONDS, Pods, asleep, running, until
+from bench.pods import DEADLINE_SECONDS, Pods, asleep, running
 from tests.instances import NAME
 from tests.product import Product
 from tests.real.images import STACK_IMAGES
 from tests.real.slot import NODE_PATH
 from tests.tools import Tool, program
 
+#: How often a script would ask.
+ASK_SECONDS = 0.5
 SETTINGS = StackSettings(images=STACK_IMAGES)
 
 
@@ -43,7 +47,7 @@ class Runbook:
 
     async def back_up(self, name: str) -> float:
         """``backup create --wait`` of everything by a Velero that is up, once it can use its location."""
-        await until(self._location_available)
+        await self._until(self._location_available)
         asked = time.perf_counter()
         await self._velero.ok("backup", "create", name, "--wait", "--snapshot-volumes=false")
         return time.perf_counter() - asked
@@ -57,7 +61,7 @@ class Runbook:
             await self._deploy_minio(kube, keys)
             await self._velero.ok("install", *self._install_arguments(keys))
             await self._ready(kube)
-        await until(self._location_available)
+        await self._until(self._location_available)
         return time.perf_counter() - began
 
     async def restore(self, backup: str, wanted: Pods) -> tuple[float, float]:
@@ -70,7 +74,7 @@ class Runbook:
         async def known() -> bool:
             return (await self._velero.run("backup", "get", backup)).code == 0
 
-        await until(known)
+        await self._until(known)
         asked = time.perf_counter()
         await self._velero.ok("restore", "create", "--from-backup", backup, "--wait")
         restored = time.perf_counter()
@@ -105,8 +109,14 @@ class Runbook:
             minio = await kube.find(STATEFUL_SETS, "minio", "velero")
             return all(((each or {}).get("status") or {}).get("readyReplicas") for each in (velero, minio))
 
-        await until(both)
+        await self._until(both)
 
     async def _location_available(self) -> bool:
         outcome = await self._velero.run("backup-location", "get", "default", "--output", "json")
         return outcome.code == 0 and json.loads(outcome.out).get("status", {}).get("phase") == "Available"
+
+    @staticmethod
+    async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await condition():
+                await asyncio.sleep(ASK_SECONDS)

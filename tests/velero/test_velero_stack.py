@@ -20,6 +20,7 @@ from app.velero.stack import manifests
 from app.velero.stack.manifests import MinioPlace
 from app.velero.stack.sleep import sleep, stack_state
 from app.velero.stack.wake import StackContext, _Waking, wake
+from tests.waiting import eventually
 
 WAIT_SECONDS = 20
 PLACE = MinioPlace("/data", 0, 0)
@@ -154,9 +155,11 @@ async def test_a_pod_on_its_way_out_is_waited_for(context: MakeContext, labels: 
     await asyncio.sleep(1)
     assert await scale(waking) == (0, 0)
     await kube.delete(PODS, "leaving", namespace, grace_seconds=0)
-    async with asyncio.timeout(WAIT_SECONDS):
-        while (await scale(waking))[1] == 0:
-            await asyncio.sleep(0.02)
+
+    async def is_brought_up() -> bool:
+        return (await scale(waking))[1] > 0
+
+    await eventually(is_brought_up, WAIT_SECONDS)
     woken.cancel()
     await asyncio.wait([woken])
 

@@ -147,7 +147,7 @@ class _Waking:
         await scale_to_zero(self._kube, DEPLOYMENTS, VELERO, self._namespace)
         minio_sleeps = minio is None or not replicas(minio)
         while any(
-            _is_velero(pod) or (_is_minio(pod) and (minio_sleeps or "deletionTimestamp" in pod["metadata"]))
+            _is_in_the_way(pod["metadata"], minio_sleeps=minio_sleeps)
             for pod in (await self._kube.list(PODS, self._namespace, metadata_only=True)).items
         ):
             await asyncio.sleep(POLL_SECONDS)
@@ -306,9 +306,8 @@ class _Waking:
         )
 
 
-def _is_velero(pod: dict[str, Any]) -> bool:
-    return (pod["metadata"].get("labels") or {}).get("deploy") == VELERO
-
-
-def _is_minio(pod: dict[str, Any]) -> bool:
-    return (pod["metadata"].get("labels") or {}).get("app") == MINIO
+def _is_in_the_way(metadata: dict[str, Any], *, minio_sleeps: bool) -> bool:
+    """Whether a pod is any Velero, or a MinIO that will not stay."""
+    labels = metadata.get("labels") or {}
+    leaves = minio_sleeps or "deletionTimestamp" in metadata
+    return labels.get("deploy") == VELERO or (labels.get("app") == MINIO and leaves)
