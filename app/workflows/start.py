@@ -8,6 +8,7 @@ from app.workflows.checking import MOST_LISTED
 from app.workflows.encryption import refuse_lost_key
 from app.workflows.fallback import fall_back
 from app.workflows.identity import identify_and_decide, note_restore_pending
+from app.workflows.kecs_server import release_kecs_server
 from app.workflows.outcomes import Decision, RestoreOutcome, StartResult
 from app.workflows.power import (
     finish_power_on,
@@ -29,10 +30,12 @@ from app.workflows.world import InstanceSession
 
 async def start_instance(request: StartRequest, session: InstanceSession, journal: Journal) -> StartResult:
     """Power the cluster on and bring back what the newest proven backup has and the cluster has not."""
+    session.ask_ahead()
     before = await journal.step(read_power, session)
     refuse_half_off(session, before)
     if before.state is PowerState.RUNNING:
         return await use(request, session, journal, was_running=True)
+    await session.forget_access()
     if (await choose_for_start(session, request)).mode != "never":
         refuse_lost_key(session)
     await journal.step(note_restore_pending, session, before)
@@ -72,6 +75,8 @@ async def bring_back(
         if wish.required:
             raise
         await journal.warn("restore-failed", error.detail, cause=error.code, remedy=error.remedy, **error.extras)
+        # Held for the restore, KECS's server would bring nothing back of its own.
+        await journal.optional_step(release_kecs_server, session)
     kecs = await fall_back(decision, session, journal) if restored is None else None
     others = []
     if decision.action in {"record", "nothing-to-restore"}:

@@ -6,6 +6,8 @@ On the sandbox alone, whose stand-in restores from a real DuckDB file as KECS do
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.sandbox import supervisor
 from app.sandbox.kecs_store import STORE, read_store, write_store
 from tests.host.stores import damage
@@ -61,6 +63,21 @@ async def test_what_kecs_does_not_bring_back_is_named(tmp_path: Path) -> None:
         assert codes(started) == ["restored-by-kecs", "kecs-restore-missing"]
         cluster = lost["cluster_arn"].rpartition("/")[2]
         assert started["result"]["kecs_restored"]["missing"] == [f"service {cluster}/{lost['service_name']}"]
+
+
+@pytest.mark.parametrize("fault", [{"crash_once": "restore:InProgress"}, {"unavailable": "no bucket"}])
+async def test_kecs_restores_where_velero_could_not(tmp_path: Path, fault: dict[str, Any]) -> None:
+    """Its server is let go before it is waited for: held for a restore that failed, it would bring nothing back."""
+    async with sandbox_product(tmp_path, STACK__WAKE_TIMEOUT_SECONDS="5") as product:
+        await product.stop()
+        await product.recreate()
+        product.faults(**fault)
+        started = await product.start()
+        assert codes(started)[0] == "restore-failed"
+        found = started["result"]["kecs_restored"]
+        assert (started["status"], found["told_by"], found["missing"]) == ("succeeded", "duckdb", [])
+        steps = await product.steps(started)
+        assert steps.index("hold-kecs-server") < steps.index("release-kecs-server") < steps.index("wait-for-kecs")
 
 
 async def test_a_broken_store_is_put_back_before_power_on(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import phases
-from app.concurrency import side_by_side, while_watching
+from app.concurrency import side_by_side, together, while_watching
 from app.errors import ServiceError, StackNotReady
 from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import (
@@ -167,16 +167,9 @@ class _Waking:
         stuck = {trouble.pod for trouble in await list_troubles(self._kube, self._settings)}
         await side_by_side(*(self._remove(pod) for pod in stuck - {MINIO_POD}))
         await self._kube.apply(NAMESPACES, manifests.namespace_manifest(self._settings))
-        await side_by_side(
-            self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings)),
-            grant(self._kube, self._settings),
-            self._apply_credentials(),
-            self._kube.apply(
-                SECRETS, manifests.repository_password_manifest(self._settings, self._context.repository_password)
-            ),
-        )
+        await self._kube.apply(SERVICE_ACCOUNTS, manifests.service_account_manifest(self._settings))
         await self._say("preparing the store and installing Velero's types")
-        address, _ = await side_by_side(self._prepare_store(), self._definitions())
+        _, address = await together(self._definitions(), self._grant_and_prepare_store())
         if MINIO_POD in stuck:
             # A StatefulSet does not replace a pod that never got ready, even when its template has been mended.
             await self._remove(MINIO_POD)
@@ -192,9 +185,16 @@ class _Waking:
         manifest = manifests.credentials_manifest(self._settings, self._context.credentials, self._context.encryption)
         await self._kube.apply(SECRETS, manifest)
 
-    async def _definitions(self) -> str:
+    async def _definitions(self) -> None:
         await ensure_definitions(self._kube, self._settings, self._context.crd_cache)
-        return ""
+
+    async def _grant_and_prepare_store(self) -> str:
+        """Everything else that a starting Velero and MinIO find there; gives the address of MinIO's Service."""
+        password = manifests.repository_password_manifest(self._settings, self._context.repository_password)
+        await side_by_side(
+            grant(self._kube, self._settings), self._apply_credentials(), self._kube.apply(SECRETS, password)
+        )
+        return await self._prepare_store()
 
     async def _prepare_store(self) -> str:
         """MinIO asked for, and the address of its Service; for a store elsewhere only its keys, and no address."""
