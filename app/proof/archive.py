@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from app.documents import read_json
 from app.errors import ServiceError
@@ -35,8 +35,24 @@ CHUNK_BYTES = 1024 * 1024
 PACKED_BYTES, PIECE_BYTES = 64 * 1024, 256 * 1024
 #: A tar ends with two blocks of zeros, and may be padded with more.
 TAR_END_BYTES = 1024
-#: Directory of an object's copies in one version, ``v1-preferredversion`` or (by a feature of Velero) ``v1beta1``.
-_VERSION = re.compile(r"v\d+((alpha|beta)\d+)?(-preferredversion)?")
+#: Where an object stands; in a directory of one version, ``v1-preferredversion`` or (by a feature of Velero)
+#: ``v1beta1``, it is a copy.
+_PLACE = re.compile(
+    r"resources/(?P<resource>[^/]+)/(?:(?P<version>v\d+(?:(?:alpha|beta)\d+)?(?:-preferredversion)?)/)?"
+    r"(?:cluster|namespaces/(?P<namespace>[^/]+))/(?P<name>[^/]+)\.json"
+)
+#: The header of a plain file as Go and Python write it: every number in octal digits.
+_PLAIN_HEADER = re.compile(
+    rb"""(?P<name>.{100})
+    (?:[0-7]{7}\0){3}  # mode and owners
+    (?P<size>[0-7]{11})\0
+    [0-7]{11}\0  # time
+    (?P<checksum>[0-7]{6})\0[ ]
+    0.{100}ustar.{3}  # a file, no link's target, the format
+    .{64}(?:[0-7]{7}\0|\0{8}){2}  # owners' names, device
+    (?P<prefix>.{155}).{12}""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class ArchiveDamaged(ServiceError):
@@ -121,11 +137,10 @@ class _Twins:
     def check(self, *, may_lack: bool) -> None:
         """Raises ``ArchiveDamaged`` for the first object that differs from its copy, or has none."""
         plain, copies = self._digests
-        if may_lack and not copies:
+        if plain == copies or (may_lack and not copies):
             return
-        for key in plain.keys() | copies.keys():
-            if plain.get(key) != copies.get(key):
-                raise ArchiveDamaged(f"the archive holds {str(key)[:200]} in two forms, or without its copy")
+        key = next(key for key in plain.keys() | copies.keys() if plain.get(key) != copies.get(key))
+        raise ArchiveDamaged(f"the archive holds {str(key)[:200]} in two forms, or without its copy")
 
 
 def load_objects(path: Path, wanted: Callable[[ObjectKey], bool]) -> Iterator[tuple[ObjectKey, dict[str, Any]]]:
@@ -144,23 +159,48 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as packed, BufferedReader(_Unpacked(packed), PIECE_BYTES) as stream:
             watched = _WatchedStream(stream, compressed=path.stat().st_size)
-            with tarfile.open(fileobj=cast("IO[bytes]", watched), mode="r|") as tar:
-                for member in tar:
+            with tarfile.open(fileobj=cast("IO[bytes]", watched), mode="r:", tarinfo=_Header) as tar:
+                for member in iter(tar.next, None):
                     tar.members = []  # type: ignore[attr-defined]  # it would remember every one
                     if not member.isfile():
                         continue
                     unpacked += member.size
                     if member.size > MOST_OBJECT_BYTES or unpacked > watched.limit:
                         raise ArchiveDamaged(f"{member.name[:200]} makes the archive unreasonably large")
-                    file = tar.extractfile(member)
-                    content = file.read() if file is not None else b""
+                    content = _sparse(tar, member) if member.issparse() else watched.read(member.size)
                     if len(content) != member.size:
                         raise ArchiveDamaged(f"{member.name[:200]} is cut short")
                     yield member.name, content
                     watched.between_objects()
                 watched.check_end(tar.offset)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
         raise ArchiveDamaged(f"the archive cannot be read to its end: {error}") from error
+
+
+def _sparse(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """A file with holes, which no backup has and tarfile fills."""
+    file = tar.extractfile(member)
+    return file.read() if file is not None else b""
+
+
+class _Header(tarfile.TarInfo):
+    """The header of a member. What is plain, and nearly all is, gets a name and a size in a tenth of the time."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read what is plain and unharmed; everything else is left to tarfile, to read or to refuse."""
+        plain = _PLAIN_HEADER.fullmatch(buf)
+        if plain is None or not buf.isascii() or int(plain["checksum"], 8) != _sum_of_ascii(buf):
+            return super().frombuf(buf, encoding, errors)
+        prefix, name = (plain[field].partition(b"\0")[0].decode() for field in ("prefix", "name"))
+        header = cls(f"{prefix}/{name}" if prefix else name)
+        header.size = int(plain["size"], 8)
+        return header
+
+
+def _sum_of_ascii(header: bytes | bytearray) -> int:
+    """The sum a header is guarded by, its own field taken for spaces."""
+    return sum(header[:148]) + sum(b" " * 8) + sum(header[156:])
 
 
 class _Unpacked(RawIOBase):
@@ -218,7 +258,7 @@ class _Unpacked(RawIOBase):
 
 
 class _WatchedStream:
-    """The unpacked stream, counted, so that neither a bomb nor a missing or padded end goes unseen."""
+    """The unpacked stream as a file, counted, so that neither a bomb nor a missing or padded end goes unseen."""
 
     def __init__(self, stream: "BufferedReader[_Unpacked]", *, compressed: int) -> None:
         self._stream = stream
@@ -230,6 +270,9 @@ class _WatchedStream:
 
     def read(self, size: int) -> bytes:
         """Read through."""
+        # A header says how long it is itself, and all that is asked for is set aside before it is read.
+        if not 0 <= size <= MOST_OBJECT_BYTES:
+            raise ArchiveDamaged("the archive holds something of an unreasonable size")
         content = self._stream.read(size)
         meaningful = len(content.rstrip(b"\0"))
         if meaningful:
@@ -239,6 +282,17 @@ class _WatchedStream:
         if self._read > self.limit or self._read - self._read_before_object > 2 * MOST_OBJECT_BYTES:
             raise ArchiveDamaged("the archive unpacks to an unreasonable size")
         return content
+
+    def tell(self) -> int:
+        """How much was read."""
+        return self._read
+
+    def seek(self, offset: int) -> None:
+        """Read on to there, or to the end."""
+        if offset < self._read:
+            raise tarfile.StreamError("it leads back")
+        while self._read < offset and self.read(min(offset - self._read, CHUNK_BYTES)):
+            pass
 
     def between_objects(self) -> None:
         """Called after each object: the limit of the next one begins here."""
@@ -256,16 +310,11 @@ class _WatchedStream:
 
 def _key_of(member: str) -> tuple[ObjectKey, str]:
     """The key a path names, and of a copy in a certain version the directory it stands in."""
-    match member.split("/"):
-        case ["resources", resource, *place] if member.endswith(".json"):
-            copied = len(place) > 1 and bool(_VERSION.fullmatch(place[0]))
-            version = place[0] if copied else ""
-            match place[1:] if copied else place:
-                case ["cluster", file]:
-                    return ObjectKey(resource=resource, namespace="", name=file.removesuffix(".json")), version
-                case ["namespaces", namespace, file]:
-                    return ObjectKey(resource=resource, namespace=namespace, name=file.removesuffix(".json")), version
-    raise ArchiveDamaged(f"{member[:200]} is not where a backup keeps objects")
+    place = _PLACE.fullmatch(member)
+    if place is None:
+        raise ArchiveDamaged(f"{member[:200]} is not where a backup keeps objects")
+    resource, version, namespace, name = place.groups(default="")
+    return ObjectKey(resource=resource, namespace=namespace, name=name), version
 
 
 def _object(member: str, key: ObjectKey, content: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import gzip
 import json
 import zlib
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,12 +13,12 @@ from app.proof.evidence import small_object
 from app.proof.models import ObjectKey
 
 INDEX_FILE = "objects.json.gz"
-_ITEM = TypeAdapter(ArchivedObject)
+_KEY, _ITEM = TypeAdapter(ObjectKey), TypeAdapter(ArchivedObject)
 
 
 def write_index(archive: Archive) -> bytes:
     """One row an object, gzipped JSON; the same archive gives the same bytes."""
-    rows = [key.model_dump() | asdict(item) for key, item in archive.items.items()]
+    rows = [_KEY.dump_python(key) | _ITEM.dump_python(item) for key, item in archive.items.items()]
     return gzip.compress(json.dumps({"format": archive.format_version, "objects": rows}).encode(), mtime=0)
 
 
@@ -30,7 +29,7 @@ def find_index(directory: InstanceDirectory, backup: str) -> Archive | None:
         return None
     try:
         document: dict[str, Any] = json.loads(gzip.decompress(content))
-        items = {ObjectKey.model_validate(row): _ITEM.validate_python(row) for row in document["objects"]}
+        items = {_KEY.validate_python(row): _ITEM.validate_python(row) for row in document["objects"]}
         return Archive(items, document["format"])
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, ValidationError):
         return None

@@ -10,7 +10,7 @@ from app.kubernetes.client import KubeClient
 from app.kubernetes.resources import NAMESPACES, Resource
 from app.proof.models import Inventory, InventoryItem, ObjectKey
 from app.velero.models import EXCLUDE_LABEL
-from app.velero.scope import Scope, collected, in_scope
+from app.velero.scope import Scope, collected, decider
 
 
 async def take_inventory(kube: KubeClient, scope: Scope) -> Inventory:
@@ -34,14 +34,17 @@ def _items(
     lists: Iterable[tuple[Resource, list[dict[str, Any]]]], scope: Scope, hidden: set[str]
 ) -> list[InventoryItem]:
     """What is in scope and not already going; there may be tens of thousands, so run it in a thread."""
-    return [
-        _item(resource, each["metadata"])
-        for resource, found in lists
-        for each in found
-        if each["metadata"].get("namespace", "") not in hidden and in_scope(resource, each["metadata"], scope)
-    ]
+    items = []
+    for resource, found in lists:
+        kind, takes = resource.group_resource, decider(resource, scope)
+        items += [
+            _item(kind, each["metadata"])
+            for each in found
+            if each["metadata"].get("namespace", "") not in hidden and takes(each["metadata"])
+        ]
+    return items
 
 
-def _item(resource: Resource, metadata: dict[str, Any]) -> InventoryItem:
-    key = ObjectKey(resource=resource.group_resource, namespace=metadata.get("namespace", ""), name=metadata["name"])
+def _item(kind: str, metadata: dict[str, Any]) -> InventoryItem:
+    key = ObjectKey(resource=kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
     return InventoryItem(key=key, uid=metadata["uid"], resource_version=metadata["resourceVersion"])

@@ -1,5 +1,6 @@
 """What a proof is made of: the inventory it is held against, what was found, and the verdict."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -9,12 +10,14 @@ from app.velero.volumes import PodVolume
 
 
 class Frozen(BaseModel):
-    """Base of everything here: immutable, survives JSON."""
+    """Base of nearly everything here: immutable, survives JSON."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class ObjectKey(Frozen):
+# No model: it is a key of dictionaries with every object in them, and a model is slow to compare and to hash.
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
     """Which object: ``deployments.apps``, its namespace ("" for cluster-scoped ones) and its name."""
 
     resource: str

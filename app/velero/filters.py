@@ -73,16 +73,14 @@ class Policy:
     namespaced: tuple[NamespaceRules, ...] = ()
     cluster: tuple[Filter, ...] = ()
 
-    def takes(self, resource: str, namespace: str, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether the filters let an object pass; ``resource`` is ``plural.group``, ``namespace`` may be empty."""
+    def filters(self, resource: str, namespace: str) -> list[Filter]:
+        """Those of which one must take an object; ``resource`` is ``plural.group``, ``namespace`` may be empty."""
         if not namespace:
-            named = _for_kind(self.cluster, resource)
-            return not named or any(rule.takes(name, labels) for rule in named)
+            return _for_kind(self.cluster, resource) or [Filter()]
         rules = self._rules_of(namespace)
         if rules is None:
-            return True
-        chosen = _for_kind(rules.filters, resource) or [rule for rule in rules.filters if not rule.kinds]
-        return any(rule.takes(name, labels) for rule in chosen)
+            return [Filter()]
+        return _for_kind(rules.filters, resource) or [rule for rule in rules.filters if not rule.kinds]
 
     def _rules_of(self, namespace: str) -> NamespaceRules | None:
         exact = (rules for rules in self.namespaced if namespace in rules.namespaces)

@@ -5,8 +5,9 @@ Left out is what a cluster makes by itself and what must not be carried into ano
 bring in a few more (the ClusterRole of a ServiceAccount's binding, for example).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import cache, partial
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -34,6 +35,7 @@ __all__ = [
     "backup_policy",
     "backup_spec",
     "collected",
+    "decider",
     "full_restore_specs",
     "in_scope",
     "repair_spec",
@@ -204,6 +206,12 @@ class Scope(BaseModel):
             return bool({kind, resource.plural} & set(self.included_resources))
         return resource.namespaced or not self.namespaces
 
+    def filters(self, resource: Resource, namespace: str) -> list[Filter]:
+        """Those of which one must take an object of this type there; none where no object is looked at."""
+        if not self.takes_kind(resource) or (namespace and not self.takes_namespace(namespace)):
+            return []
+        return _RULES.filters(resource.group_resource, namespace)
+
 
 FULL = Scope()
 
@@ -214,17 +222,23 @@ def in_scope(resource: Resource, metadata: Mapping[str, Any], scope: Scope = FUL
     An object being deleted is not taken. A namespace labelled ``velero.io/exclude-from-backup=true`` is left out by
     Velero with all that is in it; name it in ``excluded_namespaces``, since its objects do not tell.
     """
-    labels = metadata.get("labels") or {}
-    name, namespace = metadata["name"], metadata.get("namespace") or ""
-    if labels.get(EXCLUDE_LABEL) == "true" or metadata.get("deletionTimestamp"):
-        return False
-    if not selects(scope.terms, labels):
-        return False
-    if resource.group_resource == NAMESPACES_KIND:
-        return scope.takes_namespace(name)
-    if not scope.takes_kind(resource) or (namespace and not scope.takes_namespace(namespace)):
-        return False
-    return _RULES.takes(resource.group_resource, namespace, name, labels)
+    return decider(resource, scope)(metadata)
+
+
+def decider(resource: Resource, scope: Scope = FULL) -> Callable[[Mapping[str, Any]], bool]:
+    """``in_scope`` for many objects of one type: what their namespace decides is found out once for each namespace."""
+    terms, is_namespace = scope.terms, resource.group_resource == NAMESPACES_KIND
+    filters = cache(partial(scope.filters, resource))
+
+    def takes(metadata: Mapping[str, Any]) -> bool:
+        labels, name = metadata.get("labels") or {}, metadata["name"]
+        if labels.get(EXCLUDE_LABEL) == "true" or metadata.get("deletionTimestamp") or not selects(terms, labels):
+            return False
+        if is_namespace:
+            return scope.takes_namespace(name)
+        return any(rule.takes(name, labels) for rule in filters(metadata.get("namespace") or ""))
+
+    return takes
 
 
 def collected(resources: Iterable[Resource], scope: Scope = FULL) -> list[Resource]:

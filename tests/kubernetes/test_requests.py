@@ -256,6 +256,14 @@ async def test_a_list_is_read_page_by_page(playing: Playing) -> None:
         assert {request.query["labelSelector"] for request in server.requests} == {"app=web"}
 
 
+async def test_a_list_is_asked_for_as_it_is(playing: Playing) -> None:
+    """An API server packs what is long, which costs more than it saves on the way to a cluster of this host."""
+    async with playing(list=[page(7, A1)]) as (server, kube):
+        await kube.list(CONFIG_MAPS)
+        (request,) = server.requests
+        assert request.headers.getall("Accept-Encoding") == ["identity"]
+
+
 async def test_a_page_that_has_expired_begins_the_list_again_at_once(playing: Playing) -> None:
     """What the first pages said is of a moment that nobody can complete any more."""
     script = [page(7, A1, more="x"), status(410, "Expired"), page(9, B1, C1)]

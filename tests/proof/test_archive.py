@@ -1,19 +1,32 @@
 """Reading a tarball: whole ones are indexed, and no damage goes unseen."""
 
 import gzip
+import io
 import json
 import random
 import struct
 import tarfile
 import tracemalloc
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
 from app.proof import archive as module
 from app.proof.archive import ArchiveDamaged, load_objects, read_archive, why_not_restorable
 from app.proof.models import ObjectKey
-from tests.proof.archives import VERSION, Member, a_tar, an_archive, an_object, members_of, python_archive, written
+from tests.proof.archives import (
+    VERSION,
+    Member,
+    Object,
+    a_tar,
+    an_archive,
+    an_object,
+    members_of,
+    place_of,
+    python_archive,
+    written,
+)
 
 CONFIG = an_object("ConfigMap", "settings", data={"key": "value"})
 NODE_WIDE = an_object("Namespace", "shop", "")
@@ -180,6 +193,120 @@ def test_content_that_is_not_what_its_name_says_is_damage(tmp_path: Path, member
         read_archive(written(tmp_path / "a", gzip.compress(a_tar(members))))
 
 
+def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type = size, kind
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def _entry(found: Object, *, kind: bytes = tarfile.REGTYPE, form: int = tarfile.GNU_FORMAT, **pax: str) -> bytes:
+    """One object with its header."""
+    content = json.dumps(found).encode()
+    entry = tarfile.TarInfo(place_of(found))
+    entry.size, entry.type, entry.pax_headers = len(content), kind, pax
+    return entry.tobuf(form) + content + bytes(-len(content) % 512)
+
+
+def _changed(entry: bytes, place: int, field: bytes, *, signed: bool = False) -> bytes:
+    """A field of its header written anew, and its checksum too, in one of the two ways there are."""
+    header = entry[:place] + field + entry[place + len(field) : 512]
+    header = header[:148] + b" " * 8 + header[156:]
+    total = sum(each - 256 if signed and each > 127 else each for each in header)
+    return header[:148] + b"%06o\0 " % total + header[156:] + entry[512:]
+
+
+def _sparse(found: Object) -> bytes:
+    """An object in the old format of files with holes, though without one: JSON has no zeros."""
+    size = b"%011o\0" % 512
+    header = _changed(_entry(found, kind=tarfile.GNUTYPE_SPARSE), 124, size)
+    header = _changed(_changed(header, 386, b"%011o\0" % 0 + size), 483, size)
+    return header[:512] + json.dumps(found).encode().ljust(512)
+
+
+def _directory(name: str) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.type = tarfile.DIRTYPE
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+PLAIN = _entry(CONFIG)
+LONG = an_object("ConfigMap", "x" * 90, data={"key": "value"})
+LONGER = an_object("ConfigMap", "x" * 240)
+SIZE_OF_PAX = _entry(CONFIG, form=tarfile.PAX_FORMAT, size=str(len(BODY)))
+BASE_256 = b"\x80" + bytes(7) + struct.pack(">I", len(BODY))
+HEADERS: dict[str, bytes] = {
+    "of the GNU format": PLAIN,
+    "of POSIX": _entry(CONFIG, form=tarfile.USTAR_FORMAT),
+    "of no format": _changed(PLAIN, 257, bytes(8)),
+    "a name of the whole field": _entry(an_object("ConfigMap", "x" * 58)),
+    "a name in two fields": _entry(LONG, form=tarfile.USTAR_FORMAT),
+    "a long name of GNU": _entry(LONGER),
+    "a long name of pax": _entry(LONGER, form=tarfile.PAX_FORMAT),
+    "a name that is not ASCII": _entry(an_object("ConfigMap", "größe")),
+    "more of pax": _entry(CONFIG, form=tarfile.PAX_FORMAT, comment="none", mtime="1.5"),
+    "a size of pax": SIZE_OF_PAX[:1024] + _changed(PLAIN, 124, b"0" * 11),
+    "a size to the base of 256": _changed(PLAIN, 124, BASE_256),
+    "a size with spaces": _changed(PLAIN, 124, b"%11o " % len(BODY)),
+    "a checksum with spaces": PLAIN[:148] + b"%6o \0" % int(PLAIN[148:154], 8) + PLAIN[156:],
+    "a checksum of signed bytes": _changed(PLAIN, 265, "größe".encode(), signed=True),
+    "a file of old": _changed(PLAIN, 156, tarfile.AREGTYPE),
+    "a file in one piece": _entry(CONFIG, kind=tarfile.CONTTYPE),
+    "a file of another kind": _entry(LONG, kind=b"Z") + PLAIN,
+    "a directory": _directory("resources/") + PLAIN,
+    "a directory with a size": _changed(_directory("resources/"), 124, b"%011o\0" % 512) + PLAIN,
+    "a file with holes": _sparse(CONFIG),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entries", HEADERS.values(), ids=HEADERS.keys())
+def test_every_header_is_read_as_tarfile_reads_it(tmp_path: Path, entries: bytes) -> None:
+    """Also those that are not read by its own code."""
+    tar = a_tar([VERSION], ended=False) + entries + PLAIN + bytes(1024)
+    with tarfile.open(fileobj=io.BytesIO(tar)) as plain:
+        expected = [
+            json.loads(cast("IO[bytes]", plain.extractfile(member)).read()) for member in plain if _object(member)
+        ]
+    path = written(tmp_path / "a", gzip.compress(tar))
+    assert [found for _, found in load_objects(path, lambda _key: True)] == expected
+    assert len(expected) > 1
+
+
+def _object(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and member.name.startswith("resources/")
+
+
+PAX_OF_NOTHING = _entry(CONFIG, kind=tarfile.XHDTYPE)[:512]
+BAD_HEADERS: dict[str, bytes] = {
+    "a bit of the name": b"s" + PLAIN[1:],
+    "a checksum that is higher by one": PLAIN[:148] + b"%06o" % (int(PLAIN[148:154], 8) + 1) + PLAIN[154:],
+    "a checksum that is higher by 65,521": PLAIN[:148] + b"%06o" % (int(PLAIN[148:154], 8) + 65521) + PLAIN[154:],
+    "a bit of the name, beside one that is not ASCII": b"s" + _changed(PLAIN, 265, "größe".encode())[1:],
+    "a mode that is no number": _changed(PLAIN, 100, b"rwxr-xr"),
+    "a size that is no number": _changed(PLAIN, 124, b"0x000000010"),
+    "a size below zero": _changed(PLAIN, 124, b"\xff" * 10 + b"\xfc\x00"),
+    "a size below zero of another kind of file": _changed(_entry(CONFIG, kind=b"Z"), 124, b"\xff" * 10 + b"\xfc\x00"),
+    "a size of pax below zero": _entry(CONFIG, form=tarfile.PAX_FORMAT, size="-1024"),
+    "a size that is far too large": _changed(PLAIN, 124, b"7" * 11),
+    "a size beyond every number of tar": _changed(PLAIN, 124, b"\x80" + b"\xff" * 11),
+    "a header about a header without end": _changed(PAX_OF_NOTHING, 124, b"0" * 11) * 5000,
+    "a long name that is far too long": _header("long", 2**40, tarfile.GNUTYPE_LONGNAME),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entries", BAD_HEADERS.values(), ids=BAD_HEADERS.keys())
+def test_a_header_that_is_wrong_is_damage(tmp_path: Path, entries: bytes) -> None:
+    """Though the stream around it is good; nor is anything set aside for what a header only claims."""
+    tar = a_tar(members_of([NODE_WIDE]), ended=False) + entries + bytes(1024)
+    path = written(tmp_path / "a", gzip.compress(tar))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveDamaged):
+            read_archive(path)
+        assert tracemalloc.get_traced_memory()[1] < 24 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 def zeros(path: Path, mebibytes: int, before: bytes = b"") -> Path:
     """A gzip of very many zeros, made in pieces."""
     with gzip.open(path, "wb", compresslevel=9) as stream:
@@ -187,12 +314,6 @@ def zeros(path: Path, mebibytes: int, before: bytes = b"") -> Path:
         for _ in range(mebibytes):
             stream.write(bytes(1024 * 1024))
     return path
-
-
-def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.type = size, kind
-    return entry.tobuf(tarfile.GNU_FORMAT)
 
 
 BOMBS = {
