@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 
-from app.concurrency import together
 from app.jobs.journal import Journal, age_seconds
 from app.kubernetes.resources import DEPLOYMENTS
 from app.proof.comparison import compare_with_backup
@@ -44,11 +43,7 @@ async def restore(
 ) -> RestoreOutcome:
     """Restore a backup whole or in part, wait until it runs, and compare what came back."""
     assert decision.backup is not None  # noqa: S101 - the caller restores only with one
-    if decision.action == "selective":
-        await journal.step(wake_stack, session, journal)
-    else:
-        # What KECS's server makes while the stack comes up would only be in the way.
-        await together(journal.step(wake_stack, session, journal), journal.step(hold_kecs_server, session))
+    await journal.step(wake_stack, session, journal)
     exactly = wish.backup_id is not None
     backup = await journal.step(choose_backup, session, journal, decision.backup, exactly=exactly)
     await journal.record(backup=backup)
@@ -60,10 +55,11 @@ async def restore(
 async def restore_whole(
     backup: str, wish: RestoreOptions, session: InstanceSession, journal: Journal
 ) -> RestoreOutcome:
-    """The three Restores of a full restore; KECS's own server, which is held already, is let go after the first two."""
+    """The three Restores of a full restore, with KECS's own server out of the way of the first two."""
     began, rerun = datetime.now(UTC), rerun_policy(session, wish)
     await journal.step(prepare_volumes, session, backup)
     prefix = await journal.step(name_restores, session)
+    await journal.step(hold_kecs_server, session)
     if rerun == "keep":
         await journal.step(remove_ended_tasks, session, backup, power_was_off=False)
     created = await journal.step(restore_everything, session, journal, backup, prefix, rerun)

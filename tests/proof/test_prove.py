@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ async def test_an_object_that_is_going_is_explained(shop: Shop) -> None:
 async def test_very_many_findings_are_counted_and_the_first_kept(shop: Shop) -> None:
     """A proof stays a small document."""
     item = next(item for item in shop.inventory.items if item.key.name == "two")
-    many = [item.model_copy(update={"key": item.key.model_copy(update={"name": f"n{n}"})}) for n in range(300)]
+    many = [item.model_copy(update={"key": replace(item.key, name=f"n{n}")}) for n in range(300)]
     older = [entry.model_copy(update={"resource_version": "999999999"}) for entry in many]
     objects = [
         {"kind": "ConfigMap", "metadata": {"name": f"n{n}", "namespace": shop.namespace, "resourceVersion": "1"}}
